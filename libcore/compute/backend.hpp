@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// The dense operations that networks are made of, batched, behind one interface; made by one factory.
+#pragma once
+
+#include "libcore/base/array.hpp"
+#include "libcore/base/parallel.hpp"
+
+#include <memory>
+#include <string>
+
+namespace stillhouse::compute {
+
+/// The arithmetic of a run. bf16: operands of products rounded to bf16, accumulation and everything else in f32.
+enum class Precision { f64, f32, bf16 };
+
+enum class Transpose { no, yes };
+enum class Activation { gelu_erf, gelu_tanh, silu, relu, identity };
+
+/// Every operation gives the same bits for any number of threads: work is cut into tiles of fixed shape (the last
+/// padded) that one thread computes, and sums over a long axis are never divided among threads. A row of a result
+/// moreover does not depend on how many rows there are or where among them it stands (batch invariance): that is
+/// what lets evaluation and sampling be independent of the batch. Called inside a pool task, operations run serially.
+/// All matrices are row-major; outputs must not overlap inputs unless said. Shapes are checked (Error{internal}).
+/// Pointers are to memory that the backend addresses: host memory here; a CUDA backend would take managed memory.
+template <class T>
+class Operations {
+public:
+    virtual ~Operations() = default;
+
+    virtual ThreadPool& pool() = 0;
+
+    /// C = alpha op(A) op(B) + beta C; op(A) is [m, k], op(B) [k, n], C [m, n]. beta = 0 ignores what C held.
+    virtual void gemm(T alpha, Matrix<const T> a, Transpose op_a, Matrix<const T> b, Transpose op_b, T beta,
+                      Matrix<T> c) = 0;
+
+    /// y[rows, n] = x[rows, k] w[n, k]^T + bias[n] (bias may be null): what every projection of a network is.
+    virtual void linear(Matrix<const T> x, Matrix<const T> w, const T* bias, Matrix<T> y) = 0;
+
+    /// The same for decoding, where rows are few: each weight is read once for all rows. Equal to `linear` within
+    /// rounding, and itself independent of the number of rows.
+    virtual void linear_decode(Matrix<const T> x, Matrix<const T> w, const T* bias, Matrix<T> y) = 0;
+
+    /// Causal convolution of `signals` rows u[i, 0..length) with filter h[filter_of[i], 0..taps):
+    /// y[i, t] = sum_{s <= t, t - s < taps} h[t - s] u[i, s]. FFT of length >= length + taps - 1, no wrap.
+    virtual void convolve(Matrix<const T> u, Matrix<const T> h, const Index* filter_of, Matrix<T> y) = 0;
+    /// Adjoint in u: du[i, s] = sum_{t >= s} h[t - s] dy[i, t].
+    virtual void convolve_adjoint(Matrix<const T> dy, Matrix<const T> h, const Index* filter_of, Matrix<T> du) = 0;
+    /// Adjoint in h: dh[f, tau] += sum over i with filter_of[i] == f, over s, of dy[i, s + tau] u[i, s]
+    /// (tau < dh.cols). Accumulated in the order of i, whatever the threads.
+    virtual void correlate(Matrix<const T> dy, Matrix<const T> u, const Index* filter_of, Matrix<T> dh) = 0;
+
+    /// y = weight * (x - mean) / sqrt(var + eps) + bias over each row (biased variance); y may be x.
+    /// statistics (2 values a row: mean, 1/sqrt(var + eps)) may be null; the backward wants them.
+    virtual void layer_norm(Matrix<const T> x, const T* weight, const T* bias, T eps, Matrix<T> y, T* statistics) = 0;
+    /// dx and, added to, dweight and dbias.
+    virtual void layer_norm_backward(Matrix<const T> x, const T* weight, const T* statistics, Matrix<const T> dy,
+                                     Matrix<T> dx, T* dweight, T* dbias) = 0;
+    /// y = weight * x / sqrt(mean(x^2) + eps); statistics: 1 value a row.
+    virtual void rms_norm(Matrix<const T> x, const T* weight, T eps, Matrix<T> y, T* statistics) = 0;
+    virtual void rms_norm_backward(Matrix<const T> x, const T* weight, const T* statistics, Matrix<const T> dy,
+                                   Matrix<T> dx, T* dweight) = 0;
+
+    /// y = f(x), n elements; y may be x.
+    virtual void activate(Activation f, const T* x, Index n, T* y) = 0;
+    /// dx = f'(x) dy; dx may be dy.
+    virtual void activate_backward(Activation f, const T* x, const T* dy, Index n, T* dx) = 0;
+
+    /// y[i, 0..n_i) = softmax(scale * x[i, 0..n_i)), y[i, n_i..) = 0, with n_i = min(cols, first + i); y may be x.
+    /// first >= cols gives a full softmax, first = 1 the causal one of a square matrix.
+    virtual void softmax(Matrix<const T> x, T scale, Index first, Matrix<T> y) = 0;
+
+    /// log(sum_j exp(x[i, j])) for each row, in double.
+    virtual void log_sum_exp(Matrix<const T> x, double* result) = 0;
+};
+
+class Backend {
+public:
+    virtual ~Backend() = default;
+
+    /// "cpu (oneDNN 2.6.3 avx512_core, FFTW 3.3.10, 2 threads)"
+    virtual std::string description() const = 0;
+    virtual ThreadPool& pool() = 0;
+    virtual Operations<float>& single() = 0;    // products in bf16 when the backend was made so
+    virtual Operations<double>& real() = 0;
+
+    template <class T>
+    Operations<T>& on()
+    {
+        if constexpr (std::is_same_v<T, float>) {
+            return single();
+        } else {
+            return real();
+        }
+    }
+};
+
+/// `device` is "auto" or "cpu" today; "cuda" or "cuda:N" throws Error{resource} saying that this build has none.
+std::unique_ptr<Backend> make_backend(const std::string& device, Precision precision, int threads);
+
+}  // namespace stillhouse::compute

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// What mixes tokens in a layer, attention or convolution, behind one interface.
+#pragma once
+
+#include "libcore/base/array.hpp"
+#include "libcore/compute/backend.hpp"
+#include "libcore/models/config.hpp"
+#include "libcore/models/parameters.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace stillhouse::models {
+
+/// What a forward keeps for its backward; each mixer has its own.
+class MixerTape {
+public:
+    virtual ~MixerTape() = default;
+};
+
+/// What a mixer remembers of each sequence of a batch between tokens: keys and values, past inputs, or modes.
+class MixerState {
+public:
+    virtual ~MixerState() = default;
+    virtual Index bytes_per_sequence() const = 0;            // as it stands now
+    virtual std::vector<std::byte> save() const = 0;          // the whole batch, for --save-state
+    virtual void load(const std::vector<std::byte>& bytes) = 0;   // Error{bad_data} when it does not fit
+    virtual void select(const std::vector<Index>& sequences) = 0; // keep these rows of the batch, in this order
+};
+
+/// How the long convolutions of a mixer are run token by token. `attention` mixers use their cache in every mode.
+enum class Execution {
+    recurrent,         // by the state space: `ssm.*`, or the modes of a modal filter where there is none
+    exact_original,    // by the filter itself over all past inputs; zero beyond its length
+    exact_modes,       // by the impulse response that the modes stand for, as far as it is needed
+};
+
+/// x and y are [batch, length, width]; y is the output after the output projection, before it is added to the
+/// residual stream. Weights are read from the Parameters given at construction, live (training changes them);
+/// `refresh` recomputes what is derived from them (materialised filters), and training calls it after each step.
+template <class T>
+class Mixer {
+public:
+    virtual ~Mixer() = default;
+
+    virtual void refresh(compute::Operations<T>& ops) = 0;
+
+    /// Sequences begin at position 0. tape: filled when not null.
+    virtual void forward(compute::Operations<T>& ops, Sequences<const T> x, Sequences<T> y,
+                         std::unique_ptr<MixerTape>* tape) const = 0;
+
+    /// dx (overwritten) from dy, and gradients added to the entries of `gradient` (same names as the weights;
+    /// a name that is absent there is not wanted).
+    virtual void backward(compute::Operations<T>& ops, const MixerTape& tape, Sequences<const T> x,
+                          Sequences<const T> dy, Sequences<T> dx, Parameters<T>& gradient) const = 0;
+
+    /// The state before the first token. Error{bad_data} when the weights do not allow the execution.
+    virtual std::unique_ptr<MixerState> start(Index batch, Execution execution) const = 0;
+
+    /// The next `length` tokens of each sequence: y as if each had been stepped, and the state after them.
+    virtual void prefill(compute::Operations<T>& ops, Sequences<const T> x, MixerState& state,
+                         Sequences<T> y) const = 0;
+    /// One token of each sequence, x and y [batch, width].
+    virtual void step(compute::Operations<T>& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const = 0;
+
+    /// Mean attention by lag over the sequences of the last argument's batch: lag[heads, length] summed over queries
+    /// t >= tau of A[t, t - tau] and over the batch, in double (the caller divides by the counts). Only attention
+    /// has one; the others throw Error{unsupported}.
+    virtual void sum_attention_by_lag(compute::Operations<T>& ops, Sequences<const T> x, Matrix<double> lag) const;
+};
+
+/// The mixer of layer i as config.mixers[i] says; weights under "layers.i.attention." or "layers.i.mixer.".
+/// Throws Error{bad_data} naming a tensor that is missing or has the wrong shape.
+template <class T>
+std::unique_ptr<Mixer<T>> make_mixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights);
+
+/// Names and shapes of the weights that make_mixer will ask for (without `ssm.*`), in the order of the manual.
+struct WeightShape {
+    std::string name;
+    Shape shape;
+};
+std::vector<WeightShape> mixer_weights(const NetworkConfig& config, Index layer);
+
+/// Adds and fills those weights for a new, random mixer (the start `random`; copy and closed begin here).
+template <class T>
+void initialize_mixer(const NetworkConfig& config, Index layer, std::uint64_t seed, Parameters<T>& weights);
+
+}  // namespace stillhouse::models

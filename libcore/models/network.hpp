@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// A language model: embedding, layers of (norm, mixer, norm, MLP), final norm, head. Teacher or student.
+#pragma once
+
+#include "libcore/models/mixer.hpp"
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+namespace stillhouse::models {
+
+/// What one layer keeps for its backward.
+template <class T>
+struct LayerTape {
+    Buffer<T> input, norm1, norm1_statistics, norm2, norm2_statistics, mid, up, gate, active;
+    std::unique_ptr<MixerTape> mixer;
+};
+
+/// The states of all layers of a batch of sequences, and how many tokens they have seen.
+class NetworkState {
+public:
+    std::vector<std::unique_ptr<MixerState>> layers;
+    Index batch = 0;
+    Index position = 0;
+    Index bytes_per_sequence() const;
+};
+
+template <class T>
+class Network {
+public:
+    /// Takes the weights over; `check(config)` and all shapes are verified (Error{bad_data} names the tensor).
+    Network(NetworkConfig config, Parameters<T> weights, compute::Operations<T>& ops);
+
+    const NetworkConfig& config() const { return config_; }
+    Parameters<T>& weights() { return weights_; }
+    const Parameters<T>& weights() const { return weights_; }
+    const Mixer<T>& mixer(Index layer) const { return *mixers_.at(static_cast<std::size_t>(layer)); }
+
+    /// Replaces the mixer of a layer: its weights must be in weights() already, the old ones are the caller's to
+    /// erase.
+    void set_mixer(Index layer, MixerConfig mixer);
+    /// After weights changed: what mixers derive from them.
+    void refresh();
+
+    /// x[tokens, D] = embedding rows. Error{bad_data} naming an id outside the vocabulary and its place.
+    void embed(const Index* tokens, Index n, T* x) const;
+
+    /// out = layer(x), [batch, length, D]; out may be x when tape is null. `mixer_output`, when not null, receives
+    /// the mixer's output [batch, length, D].
+    void layer(Index i, Sequences<const T> x, Sequences<T> out, LayerTape<T>* tape, T* mixer_output = nullptr) const;
+    /// What the mixer of layer i is given: norm1(x).
+    void mixer_input(Index i, Sequences<const T> x, Sequences<T> normed) const;
+    /// mlp(norm2(x)): the other branch of a parallel layer, or the second half of a sequential one.
+    void mlp_branch(Index i, Sequences<const T> x, Sequences<T> out) const;
+    /// dx (overwritten; may be dout) from dout; gradients added where wanted.
+    void layer_backward(Index i, const LayerTape<T>& tape, Sequences<const T> dout, Sequences<T> dx,
+                        Parameters<T>& gradient) const;
+
+    /// logits[n, vocabulary] of n rows of the residual stream: final norm, head.
+    void head(Matrix<const T> x, Matrix<T> logits) const;
+    /// dx (overwritten) from dlogits, recomputing the final norm.
+    void head_backward(Matrix<const T> x, Matrix<const T> dlogits, Matrix<T> dx, Parameters<T>& gradient) const;
+    /// Gradient of the embedding rows, added in the order of the tokens.
+    void embed_backward(const Index* tokens, Index n, const T* dx, Parameters<T>& gradient) const;
+
+    /// All of it: logits [batch * length, vocabulary] of sequences that begin at position 0.
+    void forward(const Index* tokens, Index batch, Index length, Matrix<T> logits) const;
+
+    /// Generation. Error{bad_data} when an attention layer's positions run out (config().max_positions).
+    NetworkState start(Index batch, Execution execution) const;
+    /// tokens [batch, length]; logits [batch, vocabulary] after the last token of each (may be empty: none wanted).
+    void prefill(const Index* tokens, Index length, NetworkState& state, Matrix<T> logits) const;
+    void step(const Index* tokens, NetworkState& state, Matrix<T> logits) const;
+
+    compute::Operations<T>& ops() const { return *ops_; }
+
+private:
+    NetworkConfig config_;
+    Parameters<T> weights_;
+    compute::Operations<T>* ops_;
+    std::vector<std::unique_ptr<Mixer<T>>> mixers_;
+};
+
+/// Every weight of the network with its shape, mixers included, in the order of the manual.
+std::vector<WeightShape> network_weights(const NetworkConfig& config);
+
+}  // namespace stillhouse::models

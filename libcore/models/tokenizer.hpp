@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text to ids and back: byte-level BPE (GPT-2, NeoX) and BPE with byte fallback (Llama), exactly as their
+// tokenizer.json says.
+#pragma once
+
+#include "libcore/base/shape.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace stillhouse::models {
+
+using Token = std::int32_t;
+
+/// What a tokenizer.json says, parsed (formats) but not yet indexed.
+struct TokenizerModel {
+    enum class Kind { byte_level, byte_fallback };
+    struct Added {
+        Token id = 0;
+        std::string text;
+        bool special = false, normalized = false, single_word = false, lstrip = false, rstrip = false;
+    };
+    Kind kind = Kind::byte_level;
+    std::vector<std::string> vocabulary;                       // text by id; gaps empty
+    std::vector<std::pair<std::string, std::string>> merges;   // in rank order
+    std::vector<Added> added;
+    Token unknown = -1;
+    bool fuse_unknown = false;
+    bool ignore_merges = false;
+    bool nfc = false;
+    bool add_prefix_space = false;
+    bool split_by_regex = true;                                // the GPT-2 pattern
+    std::string prepend;                                       // Llama normalizer: Prepend
+    std::vector<std::pair<std::string, std::string>> replace;  // Llama normalizer: Replace
+    std::vector<Token> prefix;                                 // what the post-processor puts before (<s>)
+    std::vector<Token> suffix;
+    bool decode_strips_leading_space = false;                  // decoder Strip, start 1
+};
+
+/// Immutable; one object may serve many threads.
+class Tokenizer {
+public:
+    /// Builds the tables; Error{unsupported} or {bad_data} naming what contradicts.
+    explicit Tokenizer(TokenizerModel model);
+    ~Tokenizer();
+    Tokenizer(Tokenizer&&) noexcept;
+
+    enum class Special { add, plain };   // plain: neither prefix nor suffix added; specials in the text still match
+
+    /// The ids of a whole text, as the library's encode. Invalid UTF-8 is replaced by U+FFFD first;
+    /// *replaced, when given, is raised by the number of replacements.
+    std::vector<Token> encode(std::string_view text, Special special, Index* replaced = nullptr) const;
+
+    /// Decodes; bytes that are no UTF-8 become U+FFFD as the library does. Ids without text decode to nothing.
+    std::string decode(const std::vector<Token>& ids, bool skip_special) const;
+
+    Index size() const;                            // ids 0 .. size-1 (added tokens included)
+    bool has_text(Token id) const;                 // false for the padding of a vocabulary
+    bool is_special(Token id) const;
+    Token id_of(std::string_view text) const;      // exact vocabulary entry or added token, -1 when absent
+
+    /// Encodes a text that arrives in pieces, in memory that does not grow with it: after each `feed` the ids of all
+    /// that cannot change any more are appended. `finish` appends the rest and the suffix. The ids equal those of
+    /// encode(whole text). Safe places to cut are proved from the vocabulary (see tokenizer.cpp).
+    class Stream {
+    public:
+        Stream(const Tokenizer& tokenizer, Special special);
+        ~Stream();
+        void feed(std::string_view bytes, std::vector<Token>& ids);
+        void finish(std::vector<Token>& ids);
+        Index replaced() const;                    // invalid UTF-8 sequences so far
+    private:
+        struct State;
+        std::unique_ptr<State> state_;
+    };
+
+    /// Decodes ids one at a time for printing: returns the text that is certain by now ("" inside a character).
+    class Printer {
+    public:
+        Printer(const Tokenizer& tokenizer, bool skip_special);
+        ~Printer();
+        std::string put(Token id);
+        std::string finish();
+    private:
+        struct State;
+        std::unique_ptr<State> state_;
+    };
+
+private:
+    struct Tables;
+    std::unique_ptr<Tables> tables_;
+};
+
+}  // namespace stillhouse::models

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Losses of logits and of activations, with their gradients.
+#pragma once
+
+#include "libcore/base/array.hpp"
+#include "libcore/compute/backend.hpp"
+
+namespace stillhouse::training {
+
+/// ce: -log p_s(target); kl: KL(teacher || student); rkl: KL(student || teacher); jsd: Jensen-Shannon with equal
+/// weights; ce_kl: their sum; mse: mean over the vocabulary of the squared difference of logits.
+enum class LogitLoss { ce, kl, ce_kl, rkl, jsd, mse };
+
+/// Mean over the rows, in nats a token; dlogits[rows, vocabulary] = d loss * weight / d logits. `targets` are next
+/// tokens (ce, ce_kl; -1 leaves a row out), `teacher` logits (all but ce). dlogits may be `logits`.
+template <class T>
+double logit_loss(compute::Operations<T>& ops, LogitLoss kind, Matrix<const T> logits, Matrix<const T> teacher,
+                  const Index* targets, T weight, Matrix<T> dlogits);
+
+/// sum (y - target)^2 / sum target^2, "relative MSE"; dy gets its gradient times weight.
+template <class T>
+double relative_mse(Matrix<const T> y, Matrix<const T> target, T weight, Matrix<T> dy);
+
+}  // namespace stillhouse::training
