@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// The exception of the libraries and the two helpers that throw it.
+#include "libcore/base/error.hpp"
+
+#include <utility>
+
+namespace stillhouse {
+
+Error::Error(ErrorCode code, std::string message) : code_(code), text_(std::move(message)) {}
+
+Error& Error::within(const std::string& context)
+{
+    text_ = context + ": " + text_;
+    return *this;
+}
+
+void throw_error(ErrorCode code, std::string message)
+{
+    throw Error(code, std::move(message));
+}
+
+void fail_check(const char* condition, std::source_location where)
+{
+    throw Error(ErrorCode::internal, std::string(where.file_name()) + ":" + std::to_string(where.line()) +
+                                         ": invariant violated: " + condition +
+                                         "; this is a bug in stillhouse, please report it");
+}
+
+}  // namespace stillhouse
