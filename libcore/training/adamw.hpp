@@ -20,7 +20,7 @@ struct Schedule {
 struct AdamWOptions {
     double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8;
     double weight_decay = 0.0;
-    bool decay_all = false;               // else only entries of rank 2 and more
+    bool decay_all = false;               // else only matrices: names ending in ".weight", rank 2 and more
 };
 
 /// First and second moments are kept in Parameters with the names of the weights they belong to.

@@ -4,33 +4,38 @@
 #pragma once
 
 #include "libcore/base/control.hpp"
-#include "libcore/models/network.hpp"
+#include "libcore/training/targets.hpp"
 
 namespace stillhouse::training {
 
-/// Teacher activations of sequences kept in memory, all layers: what --start-tokens bounds.
-template <class T>
-struct StartBatch {
-    Index batch = 0;
-    Index length = 0;
-    std::vector<Index> tokens;                  // [batch, length]
-    std::vector<Buffer<T>> residual;            // layers + 1 of [batch, length, D]: before each layer, after the last
+struct LayerReport {
+    Index layer = 0;
+    bool replaced = false;
+    double explained_before = 0.0;              // share of the target's variance, with the teacher's projection
+    double explained_after = 0.0;               // and after the refit
 };
 
-struct ClosedStartReport {
-    struct Layer {
-        double explained_before = 0.0;          // 1 - relative MSE of the block's contribution, before the refit
-        double explained_after = 0.0;
-    };
-    std::vector<Layer> layers;
-};
+enum class Refit { yes, no };
 
-/// `student` has the teacher's weights and random new mixers of the wanted configuration (initialize_mixer), and
-/// still the teacher's attention weights of the replaced layers under "layers.i.attention." in `teacher_attention`.
-/// Sets filters, gates, v and out; then refits layer by layer, in order, lambda = 1e-4 of the mean diagonal.
+/// What is copied from the teacher's attention (`attention`: the weights "layers.i.attention.*", all heads) into the
+/// random mixer of a layer: v, the output projection, the queries and keys of the window; short convolutions become
+/// the identity, skips 0. With `gates_open`: N = 1: q = k = 1; N > 1: q[i] = 1/N and k[i] = 1 + eps w_i.x with w_i the
+/// teacher's key rows less their mean over the head, so that the mixer is exactly h * v.
 template <class T>
-ClosedStartReport closed_start(models::Network<T>& student, const models::NetworkConfig& teacher,
-                               const models::Parameters<T>& teacher_attention,
-                               const std::vector<StartBatch<T>>& batches, const Control& control);
+void copy_attention(const models::NetworkConfig& student, Index layer, const models::NetworkConfig& teacher,
+                    const models::Parameters<T>& attention, bool gates_open, models::Parameters<T>& weights);
+
+/// `student` holds the teacher's weights and, in the replaced layers, new mixers (initialize_mixer). In order, layer
+/// after layer: the filter of each head becomes the teacher's mean attention by lag (from the window's end on), gates
+/// and projections as copy_attention, then W_o, W_s and the bias solve
+///   min |W f - y|^2 + lambda |W|^2,  lambda = 1e-4 of the mean diagonal of the centred f f^T, bias free,
+/// f the features of the student's own stream s_l, y = x_{l+1} - s_l - MLP(LN2(s_l)) (parallel residual) or
+/// x_l + a_l - s_l (sequential; x, a: the teacher's). Layers that stay attention are not refitted.
+/// Cost: one pass of teacher attention and one of the student, and F^2 multiply-adds a token and layer.
+template <class T>
+std::vector<LayerReport> closed_start(models::Network<T>& student, const models::NetworkConfig& teacher,
+                                      const models::Parameters<T>& attention,
+                                      const std::vector<Activations<T>>& batches, Refit refit,
+                                      const Control& control);
 
 }  // namespace stillhouse::training

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Losses of logits and of activations, with their gradients.
+// Losses of logits, with their gradients.
 #pragma once
 
 #include "libcore/base/array.hpp"
@@ -12,13 +12,10 @@ namespace stillhouse::training {
 enum class LogitLoss { ce, kl, ce_kl, rkl, jsd, mse };
 
 /// Mean over the rows, in nats a token; dlogits[rows, vocabulary] = d loss * weight / d logits. `targets` are next
-/// tokens (ce, ce_kl; -1 leaves a row out), `teacher` logits (all but ce). dlogits may be `logits`.
+/// tokens (ce, ce_kl; -1 leaves a row out), `teacher` logits (all but ce). dlogits may be `logits`;
+/// a row left out gets a zero gradient and is not counted.
 template <class T>
 double logit_loss(compute::Operations<T>& ops, LogitLoss kind, Matrix<const T> logits, Matrix<const T> teacher,
                   const Index* targets, T weight, Matrix<T> dlogits);
-
-/// sum (y - target)^2 / sum target^2, "relative MSE"; dy gets its gradient times weight.
-template <class T>
-double relative_mse(Matrix<const T> y, Matrix<const T> target, T weight, Matrix<T> dy);
 
 }  // namespace stillhouse::training

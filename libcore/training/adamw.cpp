@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// AdamW, schedules and clipping.
+#include "libcore/training/adamw.hpp"
+
+#include <cmath>
+#include <numbers>
+
+namespace stillhouse::training {
+
+namespace {
+
+// Elements a task updates: small enough to balance, large enough not to notice the counter.
+constexpr Index tile = 16384;
+
+}  // namespace
+
+double Schedule::at(Index step) const
+{
+    if (step < warmup) {
+        return peak * static_cast<double>(step + 1) / static_cast<double>(warmup);
+    }
+    if (shape == Shape::constant || steps <= warmup) {
+        return peak;
+    }
+    const double x = std::min(1.0, static_cast<double>(step - warmup) / static_cast<double>(steps - warmup));
+    const double left = shape == Shape::cosine ? 0.5 * (1.0 + std::cos(std::numbers::pi * x)) : 1.0 - x;
+    return peak * (floor + (1.0 - floor) * left);
+}
+
+template <class T>
+AdamW<T>::AdamW(const models::Parameters<T>& trained, AdamWOptions options)
+    : options_(options), first_(trained.zeros_like()), second_(trained.zeros_like())
+{
+}
+
+template <class T>
+void AdamW<T>::step(ThreadPool& pool, const models::Parameters<T>& gradient, double rate,
+                    models::Parameters<T>& weights)
+{
+    ++steps_;
+    const auto n_steps = static_cast<double>(steps_);
+    const double correction1 = 1.0 - std::pow(options_.beta1, n_steps);
+    const double correction2 = 1.0 - std::pow(options_.beta2, n_steps);
+    const T beta1 = static_cast<T>(options_.beta1);
+    const T beta2 = static_cast<T>(options_.beta2);
+    const T scale = static_cast<T>(rate / correction1);
+    const T root = static_cast<T>(1.0 / std::sqrt(correction2));
+    const T epsilon = static_cast<T>(options_.epsilon);
+
+    for (const auto& entry : gradient) {
+        auto& weight = weights.at(entry.name);
+        const bool decays = options_.weight_decay > 0.0 && (options_.decay_all || (entry.shape.size() > 1 && entry.name.ends_with(".weight")));
+        const T keep = static_cast<T>(1.0 - (decays ? rate * options_.weight_decay : 0.0));
+        const T* g = entry.values.data();
+        T* m = first_.at(entry.name).values.data();
+        T* v = second_.at(entry.name).values.data();
+        T* w = weight.values.data();
+        const Index n = entry.values.size();
+        pool.for_each((n + tile - 1) / tile, [&](Index t) {
+            const Index end = std::min(n, (t + 1) * tile);
+            for (Index i = t * tile; i < end; ++i) {
+                m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+                v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+                w[i] = keep * w[i] - scale * m[i] / (std::sqrt(v[i]) * root + epsilon);
+            }
+        });
+    }
+}
+
+template <class T>
+double clip(ThreadPool& pool, models::Parameters<T>& gradient, double limit)
+{
+    double sum = 0.0;
+    for (const auto& entry : gradient) {
+        const Index n = entry.values.size();
+        const Index n_tiles = (n + tile - 1) / tile;
+        std::vector<double> parts(static_cast<std::size_t>(n_tiles));
+        pool.for_each(n_tiles, [&](Index t) {
+            double part = 0.0;
+            const Index end = std::min(n, (t + 1) * tile);
+            for (Index i = t * tile; i < end; ++i) {
+                const auto x = static_cast<double>(entry.values[i]);
+                part += x * x;
+            }
+            parts[static_cast<std::size_t>(t)] = part;
+        });
+        for (const double part : parts) {
+            sum += part;
+        }
+    }
+    const double norm = std::sqrt(sum);
+    if (limit > 0.0 && norm > limit) {
+        const T factor = static_cast<T>(limit / norm);
+        for (auto& entry : gradient) {
+            for (T& x : entry.values) {
+                x *= factor;
+            }
+        }
+    }
+    return norm;
+}
+
+template class AdamW<float>;
+template class AdamW<double>;
+template double clip<float>(ThreadPool&, models::Parameters<float>&, double);
+template double clip<double>(ThreadPool&, models::Parameters<double>&, double);
+
+}  // namespace stillhouse::training

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradient steps of the whole network on its logits.
+#pragma once
+
+#include "libcore/models/network.hpp"
+#include "libcore/training/adamw.hpp"
+#include "libcore/training/loss.hpp"
+
+#include <string>
+#include <vector>
+
+namespace stillhouse::training {
+
+/// Equally long rows of tokens.
+struct TokenRows {
+    Index batch = 0;
+    Index length = 0;
+    std::vector<Index> tokens;           // [batch, length]
+};
+
+struct EndToEndOptions {
+    LogitLoss loss = LogitLoss::ce;
+    Schedule rate;
+    AdamWOptions adamw;
+    double clip = 1.0;
+    double average = 0.0;                // decay of the exponential moving average of the weights; 0: none
+};
+
+/// Position t of a row predicts token t + 1; the last position has no target and is left out of every loss.
+template <class T>
+class EndToEndTrainer {
+public:
+    /// `trained`: names of weights. Error{bad_argument} when it is empty or a name is not a weight of the network.
+    EndToEndTrainer(models::Network<T>& network, const std::vector<std::string>& trained, EndToEndOptions options);
+
+    /// One step on all pieces together; mean loss a token before it. `teacher` is needed by every loss but ce and must
+    /// have as many columns of logits. Error{bad_data} when the loss is not finite.
+    double step(const std::vector<TokenRows>& pieces, const models::Network<T>* teacher);
+
+    Index steps() const { return steps_; }
+    /// Puts the averaged weights into the network (no effect without an average).
+    void use_average();
+
+private:
+    double accumulate(const TokenRows& rows, const models::Network<T>* teacher, double total);
+
+    models::Network<T>& network_;
+    EndToEndOptions options_;
+    models::Parameters<T> gradient_;
+    AdamW<T> optimizer_;
+    models::Parameters<T> average_;
+    Index steps_ = 0;
+};
+
+}  // namespace stillhouse::training

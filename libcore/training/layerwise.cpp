@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layer by layer transfer.
+#include "libcore/training/layerwise.hpp"
+
+#include "libcore/training/trainable.hpp"
+
+#include <cmath>
+
+namespace stillhouse::training {
+
+template <class T>
+struct LayerwiseTrainer<T>::Layer {
+    std::unique_ptr<models::Mixer<T>> attention;
+    models::Parameters<T> gradient;
+    std::unique_ptr<AdamW<T>> optimizer;
+    double scale = 0.0;                  // 1 / the loss's denominator over the step
+    double loss = 0.0;
+};
+
+template <class T>
+LayerwiseTrainer<T>::LayerwiseTrainer(models::Network<T>& student, const models::NetworkConfig& teacher,
+                                      const models::Parameters<T>& attention, LayerwiseOptions options)
+    : student_(student), options_(options)
+{
+    if (options.schedule == LayerSchedule::joint && options.objective == Objective::mixer) {
+        throw_error(ErrorCode::bad_argument, "the joint schedule goes through whole blocks: it needs the block objective");
+    }
+    const auto& config = student.config();
+    for (Index i = 0; i < config.layers; ++i) {
+        layers_.emplace_back();
+        if (config.mixers[static_cast<std::size_t>(i)].kind == models::MixerKind::attention) {
+            continue;
+        }
+        auto layer = std::make_unique<Layer>();
+        layer->attention = models::make_mixer<T>(teacher, i, attention);
+        const std::string prefix = "layers." + std::to_string(i) + ".mixer.";
+        for (const auto& entry : student.weights()) {
+            if (entry.name.starts_with(prefix) && trained_by_default(entry.name)) {
+                layer->gradient.add(entry.name, entry.shape);
+            }
+        }
+        layer->optimizer = std::make_unique<AdamW<T>>(layer->gradient, options.adamw);
+        layers_.back() = std::move(layer);
+    }
+    if (trained_layers() == 0) {
+        throw_error(ErrorCode::bad_argument, "every layer stays attention: there is nothing to train");
+    }
+}
+
+template <class T>
+LayerwiseTrainer<T>::~LayerwiseTrainer() = default;
+
+template <class T>
+Index LayerwiseTrainer<T>::trained_layers() const
+{
+    Index n = 0;
+    for (const auto& layer : layers_) {
+        n += layer != nullptr ? 1 : 0;
+    }
+    return n;
+}
+
+namespace {
+
+/// |a - b|^2, and into d (a - b) * factor.
+template <class T>
+double squared_difference(const T* a, const T* b, Index n, double factor, T* d)
+{
+    double sum = 0.0;
+    for (Index i = 0; i < n; ++i) {
+        const double x = static_cast<double>(a[i]) - static_cast<double>(b[i]);
+        sum += x * x;
+        if (d != nullptr) {
+            d[i] = static_cast<T>(x * factor);
+        }
+    }
+    return sum;
+}
+
+/// Element ranges of fixed size over the pool, their sums added in order.
+template <class T>
+double squared_difference(ThreadPool& pool, const T* a, const T* b, Index n, double factor, T* d)
+{
+    constexpr Index tile = 1 << 16;
+    const Index tiles = (n + tile - 1) / tile;
+    std::vector<double> sums(static_cast<std::size_t>(tiles));
+    pool.for_each(tiles, [&](Index t) {
+        const Index at = t * tile;
+        sums[static_cast<std::size_t>(t)] =
+            squared_difference(a + at, b + at, std::min(tile, n - at), factor, d != nullptr ? d + at : nullptr);
+    });
+    double sum = 0.0;
+    for (const double part : sums) {
+        sum += part;
+    }
+    return sum;
+}
+
+}  // namespace
+
+template <class T>
+std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activations<T>*>& pieces)
+{
+    const auto& config = student_.config();
+    auto& ops = student_.ops();
+    auto& pool = ops.pool();
+    const Index width = config.width;
+    const bool joint = options_.schedule == LayerSchedule::joint;
+    const bool block = options_.objective == Objective::block;
+
+    // progressive counts the layers that are trained, not those that stay attention
+    Index active = -1;
+    if (options_.schedule == LayerSchedule::progressive) {
+        Index rank = std::min(steps_ / std::max<Index>(1, options_.steps_a_layer), trained_layers() - 1);
+        for (active = 0; layers_[static_cast<std::size_t>(active)] == nullptr || rank-- > 0; ++active) {
+        }
+    }
+    const auto trains = [&](Index i) {
+        return layers_[static_cast<std::size_t>(i)] != nullptr && (active < 0 || i == active);
+    };
+
+    for (Index i = 0; i < config.layers; ++i) {
+        if (trains(i)) {
+            Layer& layer = *layers_[static_cast<std::size_t>(i)];
+            layer.gradient.fill_zero();
+            layer.loss = 0.0;
+            double square = 0.0;
+            for (const auto* piece : pieces) {
+                const auto x = piece->stream(i, width);
+                square += squared_difference<T>(pool, piece->stream(i + 1, width).data, x.data, x.size(), 0.0, nullptr);
+            }
+            layer.scale = 1.0 / std::max(square, 1e-300);
+        }
+    }
+    if (!block) {
+        // the denominators of the mixer's objective are the teacher's own mixer outputs, which no drift has touched
+        for (Index i = 0; i < config.layers; ++i) {
+            if (trains(i)) {
+                Layer& layer = *layers_[static_cast<std::size_t>(i)];
+                double square = 0.0;
+                for (const auto* piece : pieces) {
+                    const auto x = piece->stream(i, width);
+                    Buffer<T> a(x.size()), zero(x.size());
+                    mixer_target<T>(student_, *layer.attention, i, *piece, x, {a.data(), x.batch, x.length, width});
+                    square += squared_difference<T>(pool, a.data(), zero.data(), a.size(), 0.0, nullptr);
+                }
+                layer.scale = 1.0 / std::max(square, 1e-300);
+            }
+        }
+    }
+
+    for (const auto* piece : pieces) {
+        Buffer<T> stream = piece->residual.front().clone();
+        const Sequences<T> s(stream.data(), piece->batch, piece->length, width);
+        std::vector<models::LayerTape<T>> tapes(joint ? static_cast<std::size_t>(config.layers) : 1);
+        std::vector<Buffer<T>> losses(joint ? static_cast<std::size_t>(config.layers) : 1);
+        const Index last = active >= 0 ? active + 1 : config.layers;
+        for (Index i = 0; i < last; ++i) {
+            if (options_.schedule == LayerSchedule::forced) {
+                const auto x = piece->stream(i, width);
+                std::copy_n(x.data, x.size(), s.data);
+            }
+            const auto slot = static_cast<std::size_t>(joint ? i : 0);
+            if (!trains(i) && !joint) {
+                student_.layer(i, s, s, nullptr);
+                continue;
+            }
+            Buffer<T>& d = losses[slot];
+            d = Buffer<T>(s.size());
+            if (trains(i) && !block) {
+                Layer& layer = *layers_[static_cast<std::size_t>(i)];
+                Buffer<T> target(s.size());
+                mixer_target<T>(student_, *layer.attention, i, *piece, s, {target.data(), s.batch, s.length, width});
+                Buffer<T> mixed(s.size());
+                Buffer<T> normed(s.size());
+                const Sequences<T> input(normed.data(), s.batch, s.length, width);
+                student_.mixer_input(i, s, input);
+                std::unique_ptr<models::MixerTape> tape;
+                const Sequences<T> m(mixed.data(), s.batch, s.length, width);
+                student_.mixer(i).forward(ops, input, m, &tape);
+                layer.loss += layer.scale * squared_difference<T>(pool, mixed.data(), target.data(), d.size(),
+                                                                  2.0 * layer.scale, d.data());
+                Buffer<T> unused(s.size());
+                student_.mixer(i).backward(ops, *tape, input, Sequences<const T>(d.data(), s.batch, s.length, width),
+                                           {unused.data(), s.batch, s.length, width}, layer.gradient);
+                student_.layer(i, s, s, nullptr);
+                continue;
+            }
+            models::LayerTape<T>& tape = tapes[slot];
+            Buffer<T> after(s.size());
+            const Sequences<T> out(after.data(), s.batch, s.length, width);
+            student_.layer(i, s, out, &tape);
+            if (trains(i)) {
+                Layer& layer = *layers_[static_cast<std::size_t>(i)];
+                layer.loss += layer.scale * squared_difference<T>(pool, out.data, piece->stream(i + 1, width).data,
+                                                                  s.size(), 2.0 * layer.scale, d.data());
+                if (!joint) {
+                    const Sequences<T> dout(d.data(), s.batch, s.length, width);
+                    student_.layer_backward(i, tape, dout, dout, layer.gradient);
+                }
+            }
+            std::copy_n(out.data, s.size(), s.data);
+        }
+        if (joint) {
+            Buffer<T> carried(s.size());
+            const Sequences<T> d(carried.data(), s.batch, s.length, width);
+            models::Parameters<T> none;
+            for (Index i = config.layers - 1; i >= 0; --i) {
+                const auto at = static_cast<std::size_t>(i);
+                for (Index j = 0; j < s.size(); ++j) {
+                    carried[j] += losses[at][j];
+                }
+                student_.layer_backward(i, tapes[at], d, d, trains(i) ? layers_[at]->gradient : none);
+            }
+        }
+    }
+
+    std::vector<double> result(static_cast<std::size_t>(config.layers));
+    for (Index i = 0; i < config.layers; ++i) {
+        if (!trains(i)) {
+            continue;
+        }
+        Layer& layer = *layers_[static_cast<std::size_t>(i)];
+        if (!std::isfinite(layer.loss)) {
+            throw_error(ErrorCode::bad_data, "layer " + std::to_string(i) + ": the loss is not finite at step " +
+                                                 std::to_string(steps_) + "; lower --lr or look for NaN in the input");
+        }
+        result[static_cast<std::size_t>(i)] = layer.loss;
+        clip(pool, layer.gradient, options_.clip);
+        const Index at = active >= 0 ? layer.optimizer->steps() : steps_;
+        layer.optimizer->step(pool, layer.gradient, options_.rate.at(at), student_.weights());
+    }
+    ++steps_;
+    student_.refresh();
+    return result;
+}
+
+template class LayerwiseTrainer<float>;
+template class LayerwiseTrainer<double>;
+
+}  // namespace stillhouse::training
