@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// The mixer of long convolutions and gates: Hyena of any order, MultiHyena, linear attention, with window and taps.
+#pragma once
+
+#include "libcore/models/filter.hpp"
+#include "libcore/models/mixer.hpp"
+
+namespace stillhouse::models {
+
+/// The mixer of layer i for the kinds hyena, multihyena and linear; formula and tensors in stillhouse-model(5).
+///
+/// Training sees the filters as their `filter_length` materialised lags (zero beyond). Per sequence and channel the
+/// cost of a long convolution is one FFT convolution; heads of width N > 1 take N^2 of them a head or, where that is
+/// less, one N-wide product a pair of tokens (hyena_heads.hpp).
+///
+/// Executions token by token. recurrent: the realization in `layers.i.mixer.ssm.*`, else the trained modes
+/// (`filter_modes`), else Error{bad_data}. exact_original: the materialised filter over all past inputs. exact_modes: the
+/// impulse response of `layers.i.mixer.filter.{sections,cascade,fir}`, else `.{poles,residues,fir}` (pairs of numbers),
+/// else the trained modes, else of the realization, as far as the sequence has come. `linear` has a state of N x N
+/// numbers a head in every execution; its sum begins at lag `window`, like the filters of the others.
+///
+/// State of a sequence, E channels, order d: (order + 1) E (short_taps - 1) past projections, (taps - 1) D past inputs,
+/// E N d modes; with a window its ring of keys and values, 2 W E, and W E (N > 1: 2 W E) convolution inputs on their
+/// way, since the recurrence sees its input W tokens late: no states of the recurrence are spent on the delay.
+///
+/// Throws Error{bad_data} naming what is missing, misshapen or contradicts.
+template <class T>
+std::unique_ptr<Mixer<T>> make_hyena_mixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights);
+
+/// Names and shapes of its weights, kept heads' attention rows included, in the order of the manual.
+std::vector<WeightShape> hyena_weights(const NetworkConfig& config, Index layer);
+
+/// Adds and fills those that `weights` lacks (an entry that exists stays; Error{bad_data} when its shape is another):
+/// projections and short convolutions uniform +-1/sqrt(fan in), as safari's; skip standard normal; filters by
+/// initialize_filter. Numbers depend on seed, layer and name alone.
+template <class T>
+void initialize_hyena(const NetworkConfig& config, Index layer, std::uint64_t seed, Parameters<T>& weights);
+
+}  // namespace stillhouse::models
