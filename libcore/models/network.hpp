@@ -71,6 +71,9 @@ public:
     NetworkState start(Index batch, Execution execution) const;
     /// tokens [batch, length]; logits [batch, vocabulary] after the last token of each (may be empty: none wanted).
     void prefill(const Index* tokens, Index length, NetworkState& state, Matrix<T> logits) const;
+    /// The residual stream after the last layer for the next tokens of each sequence, [batch, length, D]; the state
+    /// moves on. What prefill and the evaluation of a recurrence are made of.
+    void prefill_stream(const Index* tokens, NetworkState& state, Sequences<T> stream) const;
     void step(const Index* tokens, NetworkState& state, Matrix<T> logits) const;
 
     compute::Operations<T>& ops() const { return *ops_; }
