@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every form of a recurrence against the naive convolution.
+#include "libcore/base/error.hpp"
+#include "libcore/systems/recurrence.hpp"
+#include "tests/unit/systems/systems_test.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cstring>
+
+using namespace stillhouse;
+using namespace stillhouse::systems;
+using namespace stillhouse::systems::test;
+
+namespace {
+
+const std::vector<Form> forms{Form::modal, Form::cascade, Form::companion, Form::balanced, Form::dense};
+
+ModalSystem some_system(int seed, int pairs, int reals, std::size_t taps)
+{
+    std::vector<Complex> poles;
+    std::vector<Complex> residues;
+    random_modes(static_cast<std::uint64_t>(seed), pairs, reals, poles, residues);
+    return system_from(poles, residues, noise(3, taps));
+}
+
+std::vector<double> convolve(const std::vector<double>& h, const std::vector<double>& u)
+{
+    std::vector<double> y(u.size(), 0.0);
+    for (std::size_t t = 0; t < u.size(); ++t) {
+        for (std::size_t s = 0; s <= t; ++s) {
+            y[t] += h[t - s] * u[s];
+        }
+    }
+    return y;
+}
+
+template <class T>
+std::vector<double> run(const Recurrence<T>& recurrence, Index filter, const std::vector<double>& u)
+{
+    std::vector<T> state(static_cast<std::size_t>(recurrence.state_size()), T(0));
+    std::vector<double> y;
+    for (const double x : u) {
+        const T in = static_cast<T>(x);
+        T out = T(0);
+        recurrence.step(&in, &filter, 1, state.data(), &out);
+        y.push_back(static_cast<double>(out));
+    }
+    return y;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(realization)
+
+void check_every_form(int seed)
+{
+    const ModalSystem system = some_system(seed, seed % 4, 1 + seed % 3, static_cast<std::size_t>(1 + seed % 4));
+    const std::vector<double> u = noise(5, 600);
+    const std::vector<double> should = convolve(impulse_response(system, 600), u);
+    for (const Form form : forms) {
+        BOOST_TEST_CONTEXT(name_of(form) << ", seed " << seed)
+        {
+            const Realization r = realize(system, form);
+            const double in_f64 = form == Form::companion ? 1e-4 : 1e-10;      // its coefficients are those of f32
+            BOOST_TEST(relative_l2(run(Recurrence<double>({r}, 0), 0, u), should) < in_f64);
+            BOOST_TEST(relative_l2(run(Recurrence<float>({r}, 0), 0, u), should) < 1e-4);
+            BOOST_TEST(deviation(system, r, "f64", 2000) < in_f64 * 10);
+            BOOST_TEST(deviation(system, r, "f32", 2000) < 1e-4);
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(every_form_convolves)
+{
+    for (int seed = 0; seed < 8; ++seed) {
+        check_every_form(seed);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(step_and_scan_agree_bit_for_bit_over_a_mixed_bank)
+{
+    for (const Form form : forms) {
+        BOOST_TEST_CONTEXT(name_of(form))
+        {
+            std::vector<Realization> bank;
+            std::vector<ModalSystem> systems;
+            for (int i = 0; i < 4; ++i) {
+                systems.push_back(some_system(i, i, i == 0 ? 0 : 1, static_cast<std::size_t>(3 + i % 2)));
+                systems.back().fir[0] = 0.0;
+                systems.back().fir[1] = 0.0;
+                bank.push_back(realize(systems.back(), form));
+            }
+            const Recurrence<float> recurrence(bank, 2);
+            BOOST_TEST(recurrence.state_size() == 7 + 1);
+            const std::vector<Index> filter_of{3, 0, 1, 2, 3};
+            const Index signals = 5;
+            const Index length = 300;
+            std::vector<float> u;
+            for (const double x : noise(8, static_cast<std::size_t>(signals * length))) {
+                u.push_back(static_cast<float>(x));
+            }
+            std::vector<float> stepped(u.size());
+            std::vector<float> scanned(u.size());
+            std::vector<float> state_a(static_cast<std::size_t>(signals * recurrence.state_size()), 0.0f);
+            std::vector<float> state_b = state_a;
+            recurrence.scan({u.data(), signals, length}, filter_of.data(), state_a.data(),
+                            {scanned.data(), signals, length});
+            for (Index t = 0; t < length; ++t) {
+                std::vector<float> in(5);
+                for (Index i = 0; i < signals; ++i) {
+                    in[static_cast<std::size_t>(i)] = u[static_cast<std::size_t>(i * length + t)];
+                }
+                recurrence.step(in.data(), filter_of.data(), signals, state_b.data(), in.data());
+                for (Index i = 0; i < signals; ++i) {
+                    stepped[static_cast<std::size_t>(i * length + t)] = in[static_cast<std::size_t>(i)];
+                }
+            }
+            BOOST_TEST(std::memcmp(stepped.data(), scanned.data(), u.size() * sizeof(float)) == 0);
+            BOOST_TEST(std::memcmp(state_a.data(), state_b.data(), state_a.size() * sizeof(float)) == 0);
+
+            // With a delay of 2 the caller feeds late: signal i is h without its two leading zeros, convolved.
+            for (Index i = 0; i < signals; ++i) {
+                const ModalSystem& system = systems[static_cast<std::size_t>(filter_of[static_cast<std::size_t>(i)])];
+                std::vector<double> h = impulse_response(system, length + 2);
+                h.erase(h.begin(), h.begin() + 2);
+                const std::vector<double> in(u.begin() + i * length, u.begin() + (i + 1) * length);
+                const std::vector<double> out(stepped.begin() + i * length, stepped.begin() + (i + 1) * length);
+                BOOST_TEST(relative_l2(out, convolve(h, in)) < 1e-4);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(padded_rows_mean_nothing)
+{
+    const ModalSystem system = some_system(2, 2, 1, 1);
+    for (const Form form : forms) {
+        BOOST_TEST_CONTEXT(name_of(form))
+        {
+            Realization r = realize(system, form);
+            const Shape narrow = coefficient_shape(form, 5, form == Form::modal || form == Form::cascade ? 3 : 0);
+            const Shape wide = coefficient_shape(form, 8, 6);
+            BOOST_TEST(element_count(narrow) == static_cast<Index>(r.coefficients.size()));
+            Realization padded = r;
+            padded.coefficients.assign(static_cast<std::size_t>(element_count(wide)), 0.0);
+            for (Index i = 0; i < narrow[0]; ++i) {
+                for (Index j = 0; j < narrow[1]; ++j) {
+                    // B and C are the last two columns whatever the width.
+                    const bool dense = form == Form::balanced || form == Form::dense;
+                    const Index to = dense && j >= 5 ? j + 3 : j;
+                    padded.coefficients[static_cast<std::size_t>(i * wide[1] + to)] =
+                        r.coefficients[static_cast<std::size_t>(i * narrow[1] + j)];
+                }
+            }
+            if (form == Form::cascade) {
+                padded.readout.resize(8, 0.0);
+            }
+            const std::vector<double> u = noise(4, 200);
+            BOOST_TEST((run(Recurrence<double>({padded}, 0), 0, u) == run(Recurrence<double>({r}, 0), 0, u)));
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_cascade_survives_repeated_and_slow_poles)
+{
+    // An eight-fold pole: modes cancel to nothing, the cascade does not notice.
+    ModalSystem repeated{{0.0}, std::vector<Section>(4, Section{2, 1.0, std::log(0.98), 0.0}), noise(6, 8)};
+    BOOST_TEST((default_form(repeated) == Form::cascade));
+    const Realization r = realize(repeated, Form::cascade);
+    BOOST_TEST(deviation(repeated, r, "f32", 100000) < 1e-5);
+    BOOST_TEST(deviation(repeated, r, "bf16", 20000) < 0.1);
+    BOOST_CHECK_THROW(realize(repeated, Form::modal), Error);
+
+    const ModalSystem usual = some_system(5, 6, 2, 1);
+    BOOST_TEST(deviation(usual, realize(usual, Form::cascade), "bf16", 20000) < 3e-2);
+    ModalSystem constant{{0.0}, {{1, 1.0, -1e-9, 0.0}}, {std::sqrt(0.5e9)}};
+    BOOST_TEST(deviation(constant, realize(constant, Form::cascade), "f32", 20000) < 1e-3);
+}
+
+BOOST_AUTO_TEST_CASE(companion_is_refused_or_right)
+{
+    // Slow clustered poles: the polynomial's coefficients cannot hold them.
+    std::vector<Complex> poles;
+    std::vector<Complex> residues;
+    for (int n = 0; n < 8; ++n) {
+        poles.push_back(std::polar(0.995 - 0.001 * n, 0.02 + 0.01 * n));
+        residues.push_back(1.0);
+    }
+    const ModalSystem smooth = system_from(poles, residues, std::vector<double>{0.0});
+    try {
+        realize(smooth, Form::companion);
+        BOOST_ERROR("a companion form that cannot work was not refused");
+    } catch (const Error& error) {
+        BOOST_TEST((error.code() == ErrorCode::unsupported));
+    }
+    const ModalSystem spread = some_system(1, 4, 0, 1);
+    BOOST_TEST(deviation(spread, realize(spread, Form::companion), "f32", 10000) < 1e-4);
+}
+
+BOOST_AUTO_TEST_CASE(balanced_gramians_are_equal_and_diagonal)
+{
+    const ModalSystem system = some_system(3, 3, 1, 1);
+    const Realization r = realize(system, Form::balanced);
+    const std::size_t d = 7;
+    // By their sums: controllability sum A^t B B' A'^t, observability sum A'^t C' C A^t.
+    std::vector<double> P(d * d, 0.0);
+    std::vector<double> Q(d * d, 0.0);
+    auto at = [&](std::size_t i, std::size_t j) { return r.coefficients[i * (d + 2) + j]; };
+    std::vector<double> b(d);
+    std::vector<double> c(d);
+    for (std::size_t i = 0; i < d; ++i) {
+        b[i] = at(i, d);
+        c[i] = at(i, d + 1);
+    }
+    for (int t = 0; t < 20000; ++t) {
+        std::vector<double> b2(d, 0.0);
+        std::vector<double> c2(d, 0.0);
+        for (std::size_t i = 0; i < d; ++i) {
+            for (std::size_t j = 0; j < d; ++j) {
+                P[i * d + j] += b[i] * b[j];
+                Q[i * d + j] += c[i] * c[j];
+                b2[i] += at(i, j) * b[j];
+                c2[j] += c[i] * at(i, j);
+            }
+        }
+        b = b2;
+        c = c2;
+    }
+    for (std::size_t i = 0; i < d; ++i) {
+        for (std::size_t j = 0; j < d; ++j) {
+            BOOST_TEST(std::fabs(P[i * d + j] - Q[i * d + j]) < 1e-9 * P[0]);
+            if (i != j) {
+                BOOST_TEST(std::fabs(P[i * d + j]) < 1e-9 * P[0]);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(banks_that_contradict_are_refused)
+{
+    const ModalSystem system = some_system(1, 1, 1, 2);
+    const Realization modal = realize(system, Form::modal);
+    const Realization cascade = realize(system, Form::cascade);
+    BOOST_CHECK_THROW(Recurrence<double>({modal, cascade}, 0), Error);
+    BOOST_CHECK_THROW(Recurrence<double>({modal}, 1), Error);        // fir[0] is not zero
+    BOOST_CHECK_THROW(Recurrence<double>({modal}, 2), Error);        // no tap beyond
+    BOOST_CHECK_THROW(Recurrence<double>({}, 0), Error);
+    Realization wrong = modal;
+    wrong.order = 9;
+    BOOST_CHECK_THROW(Recurrence<double>({wrong}, 0), Error);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
