@@ -23,6 +23,7 @@ private:
     Fd fd_;
     std::string path_;
     std::string part_;       // empty: written directly, or committed
+    bool refuse_ = false;
 };
 
 /// Unlinks all uncommitted neighbours of this process: for the second interrupt. Async-signal-safe.

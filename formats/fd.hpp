@@ -3,9 +3,16 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 
 namespace stillhouse::formats {
+
+/// Asked when a signal interrupts a read or write, and five times a second while one waits for a pipe or terminal: true
+/// ends it with Error{stopped}. Set once, at the start of a program (tools/cli); null (the default) never stops. The
+/// function is called on the thread that reads or writes, and has to be as harmless as loading an atomic.
+void set_interrupt_check(bool (*check)()) noexcept;
 
 /// Owns a descriptor, except standard input and output, which it leaves open. `name` is for messages.
 class Fd {
@@ -22,18 +29,26 @@ public:
 
     /// Reads until n bytes or the end; returns how many. Error{io}; Error{stopped} when a stop interrupts.
     std::size_t read_full(std::byte* to, std::size_t n);
-    /// Error{io} (disc full ...), Error{broken_pipe} when the reader is gone.
+    /// One read of at least 1 and at most n bytes; 0 at the end. Errors as read_full.
+    std::size_t read_some(std::byte* to, std::size_t n);
+    /// Error{io} (disc full ...), Error{broken_pipe} when the reader is gone, Error{stopped}.
     void write_full(const std::byte* from, std::size_t n);
     bool is_terminal() const;
     bool is_regular() const;
-    /// Closes and reports what only shows then. Error{io}.
+    /// Bytes from the present position to the end of a regular file; nothing for pipes and devices.
+    std::optional<std::uint64_t> bytes_left() const;
+    /// Closes and reports what only shows then (for standard output too, which stays open). Error{io}.
     void close();
 
 private:
     int fd_ = -1;
     std::string name_;
     bool owned_ = false;
+    bool waits_ = false;             // a pipe, socket or terminal: may block for ever
 };
+
+/// The whole content of a file, at most `limit` bytes. Error{io}; Error{bad_data} above the limit.
+std::string read_file(const std::string& path, std::uint64_t limit = std::uint64_t{1} << 30);
 
 /// Do both paths name the same existing file (device and inode)?
 bool same_file(const std::string& a, const std::string& b);

@@ -10,7 +10,8 @@ namespace stillhouse::formats {
 /// fit stay integers.
 Value parse_json(std::string_view text);
 
-/// Shortest round-trip numbers; NaN and infinities become null; UTF-8 kept. indent < 0: one line.
+/// Shortest round-trip numbers; NaN and infinities become null; UTF-8 kept, what is none replaced; bytes and extensions
+/// become hexadecimal text. indent < 0: one line.
 std::string to_json(const Value& value, int indent = -1);
 
 }  // namespace stillhouse::formats

@@ -5,6 +5,7 @@
 #include "formats/fd.hpp"
 #include "formats/stream/tensor.hpp"
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -18,6 +19,7 @@ class StreamReader {
 public:
     explicit StreamReader(Fd input);
     StreamReader(StreamReader&&) noexcept;
+    StreamReader& operator=(StreamReader&&) noexcept;
     ~StreamReader();
 
     const std::string& name() const;                 // of the file, for messages
@@ -32,6 +34,8 @@ public:
     /// The payload of the current tensor; the hash is verified before these return.
     Tensor read();
     void read_into(std::byte* to);                   // header().bytes() bytes
+    /// The payload in order, in pieces of at most 1 MiB, in constant memory.
+    void read_pieces(const std::function<void(const std::byte*, std::size_t)>& use);
     /// Copies the current tensor or note to `writer` chunk by chunk, in constant memory.
     void copy_to(StreamWriter& writer);
 

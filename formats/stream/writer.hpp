@@ -6,9 +6,12 @@
 #include "formats/stream/tensor.hpp"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace stillhouse::formats {
 
+/// Errors beside Error{io} and Error{broken_pipe} of the output: Error{bad_argument} for a header above the limits.
 class StreamWriter {
 public:
     StreamWriter(AtomicFile output, const StreamInfo& info);
@@ -31,6 +34,10 @@ public:
     Index tensors_written() const;
 
 private:
+    friend class StreamReader;                       // copies frames with their maps byte for byte
+    void begin_encoded(const std::string& name, const std::string& map, std::vector<std::uint64_t> chunks);
+    void note_encoded(const std::string& map);
+
     struct State;
     std::unique_ptr<State> state_;
 };
