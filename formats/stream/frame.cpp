@@ -179,7 +179,8 @@ const Value& field(const Map& map, std::string_view key)
 template <class Get>
 auto field_as(const Map& map, std::string_view key, Get get)
 {
-    return with_context("key '" + std::string(key) + "'", [&] { return get(field(map, key)); });
+    const Value& value = field(map, key);
+    return with_context("key '" + std::string(key) + "'", [&] { return get(value); });
 }
 
 std::uint64_t count_of(const Value& value)

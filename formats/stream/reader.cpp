@@ -201,8 +201,8 @@ struct StreamReader::State {
             bad("the first frame is '" + kind + "', expected 'open'");
         }
         // Before the hash, since another major version may hash otherwise.
-        info = decoded("open frame", [&] { return frame::decode_open(map); });
-        check_hash("open frame");
+        info = decoded("frame 1 (open)", [&] { return frame::decode_open(map); });
+        check_hash("frame 1 (open)");
     }
 
     void read_pad()
@@ -268,15 +268,27 @@ struct StreamReader::State {
     // A regular file says how much it can hold; so a damaged or hostile size is refused before memory is asked for.
     void check_room(std::uint64_t bytes) const
     {
-        if (const std::optional<std::uint64_t> left = input.bytes_left(); left && *left + buffered() < bytes) {
-            cut(tensor_place(), of(*left + buffered(), bytes));
+        const std::optional<std::uint64_t> left = input.bytes_left();
+        if (!left) {
+            return;
+        }
+        std::uint64_t room = *left + buffered();
+        std::uint64_t there = 0;                         // payload alone, without the headers of chunks
+        for (const std::uint64_t chunk : tensor.chunks) {
+            const std::uint64_t header = std::min<std::uint64_t>(room, frame::chunk_header_bytes);
+            const std::uint64_t body = std::min(room - header, chunk);
+            there += body;
+            room -= header + body;
+        }
+        if (there < bytes) {
+            cut(tensor_place(), of(there, bytes));
         }
     }
 
     void read_end(const Map& map)
     {
         const std::array<char, 8> body = hashes.digest();
-        const std::string where = "end frame at byte " + std::to_string(frame_offset);
+        const std::string where = "end frame (" + place() + ")";
         const frame::EndFrame said = decoded(where, [&] { return frame::decode_end(map); });
         check_hash(where);
         const auto compare = [&](const char* what, std::uint64_t declared, std::uint64_t found) {
