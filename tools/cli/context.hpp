@@ -2,6 +2,7 @@
 // What a running tool is given: its shared settings, its streams, its voice.
 #pragma once
 
+#include "formats/atomic_file.hpp"
 #include "formats/stream/reader.hpp"
 #include "formats/stream/writer.hpp"
 #include "libcore/base/control.hpp"
@@ -24,11 +25,17 @@ public:
     bool dry_run() const;
     bool json() const;                              // results on standard output as JSON lines
     bool verbose() const;
+    const std::string& output() const;              // -o as typed; empty: standard output
+    formats::Overwrite overwrite() const;           // -f
+    formats::Map history_entry() const;             // {tool, version, settings}: what create_stream appends
 
     /// The stream at `path` ("-" or empty: standard input; a terminal there is a usage error with short help).
     formats::StreamReader open_stream(const std::string& path);
     /// Any input by name, for readers of other formats; registers it for the same-file check.
     formats::Fd open_input(const std::string& path);
+
+    /// A file that comes with stillhouse, below share/stillhouse: beside the binary, else in STILLHOUSE_DATA_DIR.
+    std::string data_file(const std::string& name) const;
 
     /// Refuses, before work begins: a terminal as binary output (exit 2), an existing file without -f (4), the same
     /// file in and out (2). Call it first thing in run, before long work; idempotent.

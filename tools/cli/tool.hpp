@@ -18,7 +18,16 @@ namespace stillhouse::cli {
 class Context;
 
 /// Exit codes of craft and stillhouse-pipeline(7).
-enum class Exit : int { ok = 0, check_failed = 1, usage = 2, bad_input = 3, io = 4, resource = 5, internal = 70, suspended = 75 };
+enum class Exit : int {
+    ok = 0,
+    check_failed = 1,
+    usage = 2,
+    bad_input = 3,
+    io = 4,
+    resource = 5,
+    internal = 70,
+    suspended = 75
+};
 
 /// One option. The variable it fills decides its type: bool (a flag), Index (counts take K, M, G), double,
 /// std::string, Duration (s, m, h), vectors of Index ranges or strings, std::optional of these (unset: absent).
@@ -34,13 +43,20 @@ public:
     Option& range(double least, double most);
     Option& excludes(std::string other);                     // "--greedy" and "--temperature" contradict
     Option& needs(std::string other);
-    Option& completes(std::string what);                     // "file", "folder", "none"
+    Option& completes(std::string what);                     // "file" (an input), "output", "folder", "none"
     Option& detail(std::string text);                        // the long text of --help and the man page
     Option& many();                                          // takes several values: --text FILE...
     Option& outside_history();                               // does not change the result (--checkpoint ...)
     Option& letter(char c);
 
-    std::string name, placeholder, about, long_text, completion;
+    /// As it is typed: "--top", or "-n" where there is no long name.
+    std::string flag() const;
+    /// In configuration files, histories and reports: "top", or "n".
+    std::string key() const;
+    bool is_flag() const { return std::holds_alternative<bool*>(target); }
+    bool is_list() const;                                    // the value is a comma-separated list
+
+    std::string name, placeholder, about, long_text, completion;   // the name without its dashes
     char short_name = 0;
     Target target;
     std::string default_text;                                // of the variable when declared
@@ -48,6 +64,9 @@ public:
     std::optional<double> least, most;
     bool takes_many = false, in_history = true;
     std::string group;                                       // heading in --help
+    std::string variable;                                    // STILLHOUSE_..., shared options alone
+    bool hidden = false;                                     // absent from help, manual and completion
+    bool in_config = true;                                   // may stand in a configuration file
 };
 
 class Tool {
@@ -72,16 +91,20 @@ public:
         bool json = false;           // --json
         bool report = true;          // --report FILE
         bool dry_run = true;         // -n, --dry-run
-        bool history = true;         // --no-history
+        bool history = true;         // --no-history; false: this tool adds no entry
+        bool stream = true;          // false: what it prints is its result (evaluate), -o takes that
+        bool table = true;           // with json: results go to a terminal as a table where there is no -o
     };
     Tool& shared(Shared which);
     /// Contradictions that `excludes` and `needs` cannot say: throws Error{bad_argument}.
     Tool& check(std::function<void()> validate);
     /// A tool of verbs (tensor-stream list|check|...): each with a table of its own.
     Tool& verb(Tool tool, std::function<Exit(Context&)> run);
+    /// An example that the tests do not run (it needs what a clone lacks, or minutes).
+    Tool& example_not_run(std::string command, std::string what_it_does);
 
     struct Argument { std::vector<std::string>* target = nullptr; std::string placeholder, about; int least = 0, most = 0; };
-    struct Example { std::string command, what; };
+    struct Example { std::string command, what; bool runnable = true; };
     struct Verb;
     std::string name, one_line, about_text;
     Argument positional;
