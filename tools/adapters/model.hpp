@@ -80,8 +80,9 @@ public:
     /// source was a folder or the stream is at its verified end.
     formats::StreamReader* activations();
 
+    struct State;                                // for the sources of this folder
+
 private:
-    struct State;
     explicit ModelSource(std::unique_ptr<State> state);
     std::unique_ptr<State> state_;
 };
@@ -91,15 +92,16 @@ void write_texts(formats::StreamWriter& writer, const Texts& texts);
 
 /// The weights and the other tensors and notes of a model in the order of the inventory, then weights that are new. A
 /// weight goes out as it was stored, bit for bit; where `changed` says so of its name, or it is new, as `dtype`.
-/// Weights that are no longer in `weights` are left out, and so are others where `dropped` says so.
+/// Weights that are no longer in `weights` are left out, and so are others where `dropped` says so. Trained modes
+/// (filter.hpp) go out as filter_modes.{sections,cascade,fir}, made anew where one of their entries changed.
 struct WriteOptions {
     std::function<bool(std::string_view)> changed;   // empty: none
     std::function<bool(std::string_view)> dropped;   // of tensors that are no weights; empty: none
     DType dtype = DType::f32;
 };
 template <class T>
-void write_weights(formats::StreamWriter& writer, const models::Parameters<T>& weights, const Inventory& inventory,
-                   const WriteOptions& options = {});
+void write_weights(formats::StreamWriter& writer, const models::NetworkConfig& config,
+                   const models::Parameters<T>& weights, const Inventory& inventory, const WriteOptions& options = {});
 
 /// Is this name derived from a filter (spectrum, fit, realization), so that it must go when the filter changes?
 bool derived_from_filter(std::string_view name);
