@@ -3,6 +3,7 @@
 #pragma once
 
 #include "libcore/models/mixer.hpp"
+#include "libcore/models/projection.hpp"
 
 #include <functional>
 #include <memory>
@@ -79,9 +80,37 @@ public:
     compute::Operations<T>& ops() const { return *ops_; }
 
 private:
+    using Entry = typename Parameters<T>::Entry;
+    struct NormWeights {
+        const Entry* weight = nullptr;
+        const Entry* bias = nullptr;          // null with Norm::rms
+    };
+    struct LayerWeights {
+        NormWeights norm1, norm2;
+        Projection<T> up, gate, down;         // gate where the MLP has one
+    };
+
+    NormWeights norm_weights(const std::string& name) const;
+    Index statistics_per_row() const { return config_.norm == Norm::layer ? 2 : 1; }
+    void normalize(const NormWeights& weights, Matrix<const T> x, Matrix<T> y, T* statistics) const;
+    void normalize_backward(const NormWeights& weights, Matrix<const T> x, const T* statistics, Matrix<const T> dy,
+                            Matrix<T> dx, Parameters<T>& gradient) const;
+    const LayerWeights& parts(Index layer) const { return layers_.at(static_cast<std::size_t>(layer)); }
+    /// out = mlp(norm2(x)); decode: by linear_decode.
+    void mlp(Index i, Matrix<const T> x, Matrix<T> out, bool decode) const;
+    void mlp_with_tape(Index i, Matrix<const T> x, Matrix<T> out, LayerTape<T>& tape) const;
+    void mlp_backward(Index i, const LayerTape<T>& tape, Matrix<const T> dout, Matrix<T> dnormed,
+                      Parameters<T>& gradient) const;
+    void advance(Index i, Sequences<T> x, MixerState& state, bool decode) const;
+    void check_positions(Index positions) const;
+
     NetworkConfig config_;
-    Parameters<T> weights_;
+    Parameters<T> weights_;                   // its entries stay where they are: the members below point into it
     compute::Operations<T>* ops_;
+    const Entry* embedding_ = nullptr;
+    NormWeights final_norm_;
+    Projection<T> head_;
+    std::vector<LayerWeights> layers_;
     std::vector<std::unique_ptr<Mixer<T>>> mixers_;
 };
 

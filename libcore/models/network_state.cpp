@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network token by token: states, prefill and step.
+#include "libcore/models/elementwise.hpp"
+#include "libcore/models/network.hpp"
+#include "libcore/models/scratch.hpp"
+
+namespace stillhouse::models {
+
+Index NetworkState::bytes_per_sequence() const
+{
+    Index sum = 0;
+    for (const auto& layer : layers) {
+        sum += layer->bytes_per_sequence();
+    }
+    return sum;
+}
+
+template <class T>
+void Network<T>::check_positions(Index positions) const
+{
+    if (positions <= config_.max_positions) {
+        return;
+    }
+    for (std::size_t i = 0; i < config_.mixers.size(); ++i) {
+        if (config_.mixers[i].kind == MixerKind::attention || !config_.mixers[i].kept_heads.empty()) {
+            throw_error(ErrorCode::bad_data, "sequence of " + std::to_string(positions) + " tokens: the attention of layer "
+                                                 + std::to_string(i) + " has positions for "
+                                                 + std::to_string(config_.max_positions)
+                                                 + "; shorten the prompt or ask for fewer tokens");
+        }
+    }
+}
+
+template <class T>
+NetworkState Network<T>::start(Index batch, Execution execution) const
+{
+    STILLHOUSE_CHECK(batch > 0);
+    NetworkState state;
+    state.batch = batch;
+    for (std::size_t i = 0; i < mixers_.size(); ++i) {
+        with_context("layer " + std::to_string(i),
+                     [&] { state.layers.push_back(mixers_[i]->start(batch, execution)); });
+    }
+    return state;
+}
+
+// One layer in place on the next tokens.
+template <class T>
+void Network<T>::advance(Index i, Sequences<T> x, MixerState& state, bool decode) const
+{
+    const Index n = x.size();
+    Scratch<T> memory(2 * n);
+    const Sequences<T> normed(memory.data(), x.batch, x.length, x.width);
+    const Sequences<T> mixed(memory.data() + n, x.batch, x.length, x.width);
+    normalize(parts(i).norm1, x.rows(), normed.rows(), nullptr);
+    if (decode) {
+        mixer(i).step(*ops_, normed.rows(), state, mixed.rows());
+    } else {
+        mixer(i).prefill(*ops_, normed, state, mixed);
+    }
+    if (config_.parallel_residual) {
+        mlp(i, x.rows(), normed.rows(), decode);
+        add_three(ops_->pool(), x.data, mixed.data, normed.data, n, x.data);
+    } else {
+        add(ops_->pool(), x.data, mixed.data, n, x.data);
+        mlp(i, x.rows(), normed.rows(), decode);
+        add(ops_->pool(), x.data, normed.data, n, x.data);
+    }
+}
+
+template <class T>
+void Network<T>::prefill_stream(const Index* tokens, NetworkState& state, Sequences<T> stream) const
+{
+    STILLHOUSE_CHECK(stream.batch == state.batch && stream.width == config_.width);
+    check_positions(state.position + stream.length);
+    embed(tokens, stream.tokens(), stream.data);
+    for (Index i = 0; i < config_.layers; ++i) {
+        advance(i, stream, *state.layers.at(static_cast<std::size_t>(i)), false);
+    }
+    state.position += stream.length;
+}
+
+template <class T>
+void Network<T>::prefill(const Index* tokens, Index length, NetworkState& state, Matrix<T> logits) const
+{
+    STILLHOUSE_CHECK(length > 0);
+    Scratch<T> memory(state.batch * length * config_.width);
+    const Sequences<T> stream(memory.data(), state.batch, length, config_.width);
+    prefill_stream(tokens, state, stream);
+    if (logits.rows > 0) {
+        head(Matrix<const T>(stream.token(0, length - 1), state.batch, config_.width, length * config_.width), logits);
+    }
+}
+
+template <class T>
+void Network<T>::step(const Index* tokens, NetworkState& state, Matrix<T> logits) const
+{
+    check_positions(state.position + 1);
+    Scratch<T> memory(2 * state.batch * config_.width);
+    const Sequences<T> x(memory.data(), state.batch, 1, config_.width);
+    embed(tokens, state.batch, x.data);
+    for (Index i = 0; i < config_.layers; ++i) {
+        advance(i, x, *state.layers.at(static_cast<std::size_t>(i)), true);
+    }
+    state.position += 1;
+    if (logits.rows > 0) {
+        const Matrix<T> normed(memory.data() + x.size(), state.batch, config_.width);
+        normalize(final_norm_, x.rows(), normed, nullptr);
+        head_.decode(*ops_, normed, logits);
+    }
+}
+
+#define STILLHOUSE_INSTANTIATE(T)                                                                                      \
+    template void Network<T>::check_positions(Index) const;                                                           \
+    template NetworkState Network<T>::start(Index, Execution) const;                                                  \
+    template void Network<T>::advance(Index, Sequences<T>, MixerState&, bool) const;                                  \
+    template void Network<T>::prefill_stream(const Index*, NetworkState&, Sequences<T>) const;                        \
+    template void Network<T>::prefill(const Index*, Index, NetworkState&, Matrix<T>) const;                           \
+    template void Network<T>::step(const Index*, NetworkState&, Matrix<T>) const;
+STILLHOUSE_INSTANTIATE(float)
+STILLHOUSE_INSTANTIATE(double)
+
+}  // namespace stillhouse::models

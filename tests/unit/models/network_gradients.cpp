@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gradients of networks and of attention against central differences in double.
+#include "libcore/models/attention.hpp"
+#include "tests/unit/models/network_test.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include <cmath>
+
+using namespace stillhouse;
+using namespace stillhouse::models;
+
+namespace {
+
+constexpr double delta = 3e-5;
+
+// Fourth order central difference of f at x.
+template <class F>
+double slope(double& x, const F& f)
+{
+    const double at = x;
+    const auto value = [&](double step) {
+        x = at + step;
+        return f();
+    };
+    const double near = value(delta) - value(-delta);
+    const double far = value(2 * delta) - value(-2 * delta);
+    x = at;
+    return (8.0 * near - far) / (12.0 * delta);
+}
+
+void compare(const std::string& name, Buffer<double>& values, const Buffer<double>& gradient, Index step,
+             const std::function<double()>& f)
+{
+    double scale = 0.0;
+    for (const double g : gradient) {
+        scale = std::max(scale, std::abs(g));
+    }
+    BOOST_TEST(scale > 0.0, name << " has no gradient");
+    for (Index i = 0; i < values.size(); i += step) {
+        const double expected = slope(values[i], f);
+        BOOST_TEST(std::abs(expected - gradient[i]) <= 1e-6 * scale + 1e-9,
+                   name << "[" << i << "]: " << gradient[i] << ", by differences " << expected);
+    }
+}
+
+Buffer<double> normals(Index n, std::uint64_t stream)
+{
+    Buffer<double> values(n);
+    Random random(7, stream);
+    for (double& value : values) {
+        value = random.normal();
+    }
+    return values;
+}
+
+double inner(const Buffer<double>& a, const Buffer<double>& b)
+{
+    double sum = 0.0;
+    for (Index i = 0; i < a.size(); ++i) {
+        sum += a[i] * b[i];
+    }
+    return sum;
+}
+
+NetworkConfig variant(int which)
+{
+    NetworkConfig config = which % 2 == 0 ? neox_config() : llama_config();
+    if (which == 2) {   // sequential, tied, tanh gelu, rotary over the whole head
+        config.parallel_residual = false;
+        config.tied = true;
+        config.activation = compute::Activation::gelu_tanh;
+        config.rotary.dims = 6;
+    }
+    if (which == 3) {   // grouped heads beside a gated MLP with biases, in parallel
+        config.parallel_residual = true;
+        config.attention_bias = true;
+        config.mlp_bias = true;
+        config.tied = false;
+        config.rotary.scaling = Rotary::Scaling::llama3;
+        config.rotary.factor = 8;
+        config.rotary.original_max_positions = 16;
+    }
+    return config;
+}
+
+}  // namespace
+
+static void a_whole_network_of(int which)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    const NetworkConfig config = variant(which);
+    Network<double> network(config, random_weights<double>(config, 3), backend->real());
+    const Index batch = 2;
+    const Index length = 7;
+    const std::vector<Index> tokens = random_tokens(config, batch * length, 5);
+    const Buffer<double> weight_of = normals(batch * length * config.vocabulary, 1);
+    Buffer<double> logits(weight_of.size());
+    const Matrix<double> logit_rows(logits.data(), batch * length, config.vocabulary);
+    const auto loss = [&] {
+        network.forward(tokens.data(), batch, length, logit_rows);
+        return inner(logits, weight_of);
+    };
+
+    Parameters<double> gradient = network.weights().zeros_like();
+    const Index n = batch * length * config.width;
+    std::vector<Buffer<double>> stream;
+    std::vector<LayerTape<double>> tapes(static_cast<std::size_t>(config.layers));
+    stream.emplace_back(n);
+    network.embed(tokens.data(), batch * length, stream[0].data());
+    for (Index i = 0; i < config.layers; ++i) {
+        stream.emplace_back(n);
+        network.layer(i, {stream[static_cast<std::size_t>(i)].data(), batch, length, config.width},
+                      {stream.back().data(), batch, length, config.width}, &tapes[static_cast<std::size_t>(i)]);
+    }
+    Buffer<double> dx(n);
+    network.head_backward(Matrix<const double>(stream.back().data(), batch * length, config.width),
+                          Matrix<const double>(weight_of.data(), batch * length, config.vocabulary),
+                          Matrix<double>(dx.data(), batch * length, config.width), gradient);
+    const Sequences<double> dstream(dx.data(), batch, length, config.width);
+    for (Index i = config.layers - 1; i >= 0; --i) {
+        network.layer_backward(i, tapes[static_cast<std::size_t>(i)], dstream, dstream, gradient);
+    }
+    network.embed_backward(tokens.data(), batch * length, dx.data(), gradient);
+
+    loss();
+    Buffer<double> again(logits.size());
+    network.head(Matrix<const double>(stream.back().data(), batch * length, config.width),
+                 Matrix<double>(again.data(), batch * length, config.vocabulary));
+    BOOST_TEST(greatest_difference(again, logits) == 0.0, "a tape changes the forward");
+    for (auto& entry : network.weights()) {
+        // A bias of all keys moves every score of a query alike, so that its gradient is nothing but rotary.
+        compare(entry.name, entry.values, gradient.at(entry.name).values, entry.values.size() > 60 ? 7 : 1, loss);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_whole_network)
+{
+    for (const int which : {0, 1, 2, 3}) {
+        BOOST_TEST_CONTEXT("case " << which)
+        {
+            a_whole_network_of(which);
+        }
+    }
+}
+
+static void attention_alone_of(Index window)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    auto& ops = backend->real();
+    Rotary rotary;
+    rotary.dims = 4;
+    const SoftmaxAttention<double> attention({4, 2, 5, window}, rotary);
+    const Index batch = 2;
+    const Index length = 131;   // several blocks of keys and strips of queries
+    Buffer<double> q = normals(batch * length * 20, 1);
+    Buffer<double> k = normals(batch * length * 10, 2);
+    Buffer<double> v = normals(batch * length * 10, 3);
+    const Buffer<double> weight_of = normals(q.size(), 4);
+    Buffer<double> y(q.size());
+    Buffer<double> statistics(batch * length * 4);
+    const auto wide = [&](auto& buffer) { return Sequences(buffer.data(), batch, length, Index(20)); };
+    const auto narrow = [&](auto& buffer) { return Sequences(buffer.data(), batch, length, Index(10)); };
+    const auto loss = [&] {
+        Buffer<double> turned_q = q.clone();
+        Buffer<double> turned_k = k.clone();
+        attention.forward(ops, wide(turned_q), narrow(turned_k), narrow(v), wide(y), nullptr);
+        return inner(y, weight_of);
+    };
+    Buffer<double> turned_q = q.clone();
+    Buffer<double> turned_k = k.clone();
+    Buffer<double> dq(q.size());
+    Buffer<double> dk(k.size());
+    Buffer<double> dv(v.size());
+    attention.forward(ops, wide(turned_q), narrow(turned_k), narrow(v), wide(y), statistics.data());
+    attention.backward(ops, wide(turned_q), narrow(turned_k), narrow(v), wide(y), statistics.data(), wide(weight_of),
+                       wide(dq), narrow(dk), narrow(dv));
+    compare("v", v, dv, 37, loss);
+    if (window == 1) {   // a token that sees itself alone has weight 1 whatever q and k are
+        BOOST_TEST(inner(dq, dq) < 1e-20);
+        BOOST_TEST(inner(dk, dk) < 1e-20);
+    } else {
+        compare("q", q, dq, 53, loss);
+        compare("k", k, dk, 41, loss);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(attention_alone)
+{
+    for (const Index window : {0, 1, 5, 64, 200}) {
+        BOOST_TEST_CONTEXT("case " << window)
+        {
+            attention_alone_of(window);
+        }
+    }
+}
