@@ -6,8 +6,6 @@
 #include "tools/adapters/model_config.hpp"
 #include "tools/adapters/model_source.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 namespace stillhouse::adapters {
@@ -88,11 +86,11 @@ ModelSource ModelSource::stream(formats::StreamReader reader, const Notice& noti
 }
 
 ModelSource ModelSource::open(const std::string& path, const Notice& notice,
-                              const std::function<formats::StreamReader(const std::string&)>& open_stream)
+                              const std::function<formats::StreamReader(const std::string&)>& open_stream,
+                              Weights weights)
 {
-    struct stat status {};
-    if (path != "-" && !path.empty() && ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) {
-        return folder(path, notice);
+    if (path != "-" && !path.empty() && formats::is_folder(path)) {
+        return folder(path, notice, weights);
     }
     return stream(open_stream(path), notice);
 }

@@ -52,13 +52,17 @@ struct Model {
 /// Where a model comes from, opened: the configuration is read, the weights are not.
 class ModelSource {
 public:
+    /// Weights::none: only the texts are wanted, and weights need not be there.
+    enum class Weights { required, none };
+
     /// A Hugging Face folder, GPT-NeoX or Llama, or one that `tensor-stream export` wrote.
-    static ModelSource folder(const std::string& path, const Notice& notice);
+    static ModelSource folder(const std::string& path, const Notice& notice, Weights weights = Weights::required);
     /// A stream with the tensor config.json (else Error{bad_data}).
     static ModelSource stream(formats::StreamReader reader, const Notice& notice);
     /// The one that `path` is; `open` is asked for streams ("-" too).
     static ModelSource open(const std::string& path, const Notice& notice,
-                            const std::function<formats::StreamReader(const std::string&)>& open_stream);
+                            const std::function<formats::StreamReader(const std::string&)>& open_stream,
+                            Weights weights = Weights::required);
     ModelSource(ModelSource&&) noexcept;
     ~ModelSource();
 

@@ -2,6 +2,7 @@
 // What an opened model remembers: private to model.cpp and model_folder.cpp.
 #pragma once
 
+#include "formats/model_folder.hpp"
 #include "tools/adapters/model_loader.hpp"
 
 #include <memory>
@@ -10,8 +11,6 @@
 #include <vector>
 
 namespace stillhouse::adapters {
-
-class FolderTensors;
 
 struct ModelSource::State {
     /// A frame that came before the configuration.
@@ -31,7 +30,7 @@ struct ModelSource::State {
     std::vector<Early> early;
     bool at_end = false;
 
-    std::shared_ptr<FolderTensors> folder;           // of a folder
+    std::shared_ptr<formats::ModelFolder> folder;    // of a folder
 };
 
 template <class T>

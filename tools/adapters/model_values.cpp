@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 
 namespace stillhouse::adapters {
 
@@ -33,9 +34,18 @@ void read_weight(DType type, const std::byte* from, Index n, T* to)
     const DType real = real_type(type);
     const Index numbers = is_complex(type) ? 2 * n : n;
     constexpr Index block = 1 << 14;
+    const std::size_t size = size_of(real);
+    // Tensors of a file may begin anywhere.
+    const bool aligned = reinterpret_cast<std::uintptr_t>(from) % size == 0;
+    Buffer<std::byte> copy(aligned ? 0 : block * static_cast<Index>(size));
     for (Index i = 0; i < numbers; i += block) {
         const Index m = std::min(block, numbers - i);
-        convert_from(real, from + static_cast<std::size_t>(i) * size_of(real), m, to + i);
+        const std::byte* values = from + static_cast<std::size_t>(i) * size;
+        if (!aligned) {
+            std::copy_n(values, static_cast<std::size_t>(m) * size, copy.data());
+            values = copy.data();
+        }
+        convert_from(real, values, m, to + i);
         const T* bad = std::find_if(to + i, to + i + m, [](T x) { return !std::isfinite(x); });
         if (bad != to + i + m) {
             throw_error(ErrorCode::bad_data, std::string(std::isnan(*bad) ? "NaN" : "an infinite value") +
