@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// The backward pass of the long-convolution mixer.
+#include "libcore/models/hyena_kernels.hpp"
+#include "libcore/models/hyena_mixer.hpp"
+
+#include <algorithm>
+
+namespace stillhouse::models {
+
+using compute::Transpose;
+
+/// dx += dz W; gradients of W and of the bias.
+template <class T>
+void HyenaMixer<T>::project_back(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, Matrix<const T> dz,
+                                 Matrix<T> dx, Parameters<T>& gradient) const
+{
+    ops.gemm(T(1), dz, Transpose::no, p.weight->matrix(), Transpose::no, T(1), dx);
+    if (auto* entry = gradient.find(p.weight->name)) {
+        ops.gemm(T(1), dz, Transpose::yes, x, Transpose::no, T(1), entry->matrix());
+    }
+    if (auto* entry = p.bias != nullptr ? gradient.find(p.bias->name) : nullptr) {
+        add_column_sums(ops.pool(), dz, entry->values.data());
+    }
+}
+
+/// N = 1, see convolve_chain. gradients: of q, k, v and the gates, overwritten. dh, dskip: added to where not null.
+template <class T>
+void HyenaMixer<T>::chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
+                                   const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
+                                   T* dskip) const
+{
+    const Index length = dc.length;
+    const Index rows = dc.batch * n_;
+    std::vector<Index> filter_of(static_cast<std::size_t>(rows));
+    for (Index r = 0; r < rows; ++r) {
+        filter_of[static_cast<std::size_t>(r)] = filter_of_[static_cast<std::size_t>(r % n_)];
+    }
+    Scratch<T> da_store(rows * length);      // of a_g = h_g * u_g + skip_g u_g, channel-major
+    Scratch<T> du_store(rows * length);
+    T* const da = da_store.data();
+    T* const du = du_store.data();
+    std::vector<double> skip_sums(static_cast<std::size_t>(rows));
+
+    const Index last = convolutions() - 1;
+    {
+        const T* const q = signals[0].data();
+        T* const dq = gradients[0].data();
+        const T* const u = tape.u.back().data();
+        const T* const y = tape.y.back().data();
+        for_tiles(ops.pool(), dc.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
+            for (Index i = c0; i < c1; ++i) {
+                const Index row = (b * n_ + i) * length;
+                const Index base = b * length * n_ + i;
+                const T s = skip(last, i);
+                for (Index t = t0; t < t1; ++t) {
+                    const T d = dc.data[base + t * n_];
+                    dq[base + t * n_] = d * (y[row + t] + s * u[row + t]);
+                    da[row + t] = d * q[base + t * n_];
+                }
+            }
+        });
+    }
+    for (Index g = last; g >= 0; --g) {
+        const auto at = static_cast<std::size_t>(g);
+        const T* const u = tape.u[at].data();
+        const Matrix<const T> dy(da, rows, length);
+        ops.convolve_adjoint(dy, filters(g, length), filter_of.data(), Matrix<T>(du, rows, length));
+        if (dh.data != nullptr) {
+            const Matrix<T> part(dh.row(g * mixer_.filters), mixer_.filters, std::min(length, dh.cols), dh.stride);
+            ops.correlate(dy, Matrix<const T>(u, rows, length), filter_of.data(), part);
+        }
+        // The input of convolution g is a product of what came before and of a gate: k v, or a_{g-1} gate_g.
+        const T* const gate = signals[g == 0 ? 1 : 2 + at].data();
+        T* const dgate = gradients[g == 0 ? 1 : 2 + at].data();
+        const T* const v = signals[2].data();
+        T* const dv = gradients[2].data();
+        const T* const before_u = g > 0 ? tape.u[at - 1].data() : nullptr;
+        const T* const before_y = g > 0 ? tape.y[at - 1].data() : nullptr;
+        std::fill(skip_sums.begin(), skip_sums.end(), 0.0);
+        for_tiles(ops.pool(), dc.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
+            for (Index i = c0; i < c1; ++i) {
+                const Index row = (b * n_ + i) * length;
+                const Index base = b * length * n_ + i;
+                const T s = skip(g, i);
+                const T s_before = g > 0 ? skip(g - 1, i) : T(0);
+                double sum = 0.0;
+                for (Index t = t0; t < t1; ++t) {
+                    sum += static_cast<double>(da[row + t]) * static_cast<double>(u[row + t]);
+                    const T d = du[row + t] + s * da[row + t];
+                    const Index token = base + t * n_;
+                    if (g == 0) {
+                        dgate[token] = d * v[token];
+                        dv[token] = d * gate[token];
+                    } else {
+                        dgate[token] = d * (before_y[row + t] + s_before * before_u[row + t]);
+                        da[row + t] = d * gate[token];
+                    }
+                }
+                skip_sums[static_cast<std::size_t>(b * n_ + i)] += sum;
+            }
+        });
+        for (Index r = 0; r < rows && dskip != nullptr; ++r) {
+            dskip[g * mixer_.filters + filter_of[static_cast<std::size_t>(r)]] +=
+                static_cast<T>(skip_sums[static_cast<std::size_t>(r)]);
+        }
+    }
+}
+
+template <class T>
+void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequences<const T> x, Sequences<const T> dy,
+                             Sequences<T> dx, Parameters<T>& gradient) const
+{
+    const auto& tape = dynamic_cast<const HyenaTape<T>&>(tape_base);
+    const Index batch = x.batch;
+    const Index length = x.length;
+    const Index tokens = x.tokens();
+    const Index columns = out_weight_->shape[1];
+    std::fill_n(dx.data, dx.size(), T(0));
+
+    const Matrix<const T> dout(dy.rows());
+    if (auto* entry = gradient.find(out_bias_->name)) {
+        add_column_sums(ops.pool(), dout, entry->values.data());
+    }
+    if (auto* entry = gradient.find(out_weight_->name)) {
+        ops.gemm(T(1), dout, Transpose::yes, Matrix<const T>(tape.features.data(), tokens, columns), Transpose::no,
+                 T(1), entry->matrix());
+    }
+    auto* dtaps = taps_ != nullptr ? gradient.find(taps_->name) : nullptr;
+    for (Index j = 0; j < std::min(mixer_.taps, length); ++j) {
+        const Index stride = mixer_.taps * width_;
+        const Matrix<const T> w(taps_->values.data() + j * width_, width_, width_, stride);
+        for (Index b = 0; b < batch; ++b) {
+            const Matrix<const T> from(dy.token(b, j), length - j, width_);
+            ops.gemm(T(1), from, Transpose::no, w, Transpose::no, T(1),
+                     Matrix<T>(dx.token(b, 0), length - j, width_));
+            if (dtaps != nullptr) {
+                ops.gemm(T(1), from, Transpose::yes, Matrix<const T>(x.token(b, 0), length - j, width_),
+                         Transpose::no, T(1), Matrix<T>(dtaps->values.data() + j * width_, width_, width_, stride));
+            }
+        }
+    }
+
+    Scratch<T> dfeatures_store(tokens * columns);
+    const Matrix<T> dfeatures(dfeatures_store.data(), tokens, columns);
+    ops.gemm(T(1), dout, Transpose::no, out_weight_->matrix(), Transpose::no, T(0), dfeatures);
+    const bool direct = columns == n_;
+    Scratch<T> narrow(direct ? 0 : tokens * n_);
+    const Sequences<T> dc(direct ? dfeatures.data : narrow.data(), batch, length, n_);
+    if (!direct) {
+        gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, 0, dc.rows());
+    }
+
+    const std::vector<Scratch<T>> signals = gates(ops, tape, batch, length);
+    std::vector<Scratch<T>> gradients;
+    for (std::size_t p = 0; p < projections_.size(); ++p) {
+        gradients.emplace_back(tokens * n_);
+    }
+    const auto sequences = [&](const Scratch<T>& s, Index width) {
+        return Sequences<T>(s.data(), batch, length, width);
+    };
+    bool wants_filter = false;
+    if (filter_ != nullptr) {
+        for (const WeightShape& each : filter_weights(mixer_, layer_)) {
+            wants_filter = wants_filter || gradient.find(each.name) != nullptr;
+        }
+    }
+    const Index lags = std::min(length, mixer_.filter_length);
+    const Index filter_rows = convolutions() * mixer_.filters;
+    Scratch<T> dh_store(wants_filter ? filter_rows * lags : 0);
+    const Matrix<T> dh(wants_filter ? dh_store.data() : nullptr, filter_rows, lags);
+    std::fill_n(dh_store.data(), dh_store.size(), T(0));
+    auto* dskip_entry = skip_ != nullptr ? gradient.find(skip_->name) : nullptr;
+    T* const dskip = dskip_entry != nullptr ? dskip_entry->values.data() : nullptr;
+
+    if (wide()) {
+        Scratch<T> ones;
+        heads_backward<T>(ops, head_filters(length, ones), sequences(signals[0], n_), sequences(signals[1], n_),
+                          sequences(signals[2], n_), Sequences<const T>(dc), sequences(gradients[0], n_),
+                          sequences(gradients[1], n_), sequences(gradients[2], n_), dh, dskip);
+    } else {
+        chain_backward(ops, signals, Sequences<const T>(dc), gradients, tape, dh, dskip);
+    }
+    if (wants_filter) {
+        filter_->backward(ops, Matrix<const T>(dh), gradient);
+    }
+
+    if (window_) {
+        const HyenaAttentionTape<T>& a = tape.window;
+        Scratch<T> dw(tokens * n_);
+        Scratch<T> dq(tokens * n_);
+        Scratch<T> dk(tokens * n_);
+        Scratch<T> dv(tokens * n_);
+        gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, mixer_.channels,
+                       Matrix<T>(dw.data(), tokens, n_));
+        window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(signals[2], n_), sequences(a.y, n_),
+                          a.statistics.data(), sequences(dw, n_), sequences(dq, n_), sequences(dk, n_),
+                          sequences(dv, n_));
+        T* const sum = gradients[2].data();
+        ops.pool().for_each(tokens, [&](Index r) {
+            for (Index i = r * n_; i < (r + 1) * n_; ++i) {
+                sum[i] += dv.data()[i];
+            }
+        });
+        project_back(ops, window_q_, x.rows(), Matrix<const T>(dq.data(), tokens, n_), dx.rows(), gradient);
+        project_back(ops, window_k_, x.rows(), Matrix<const T>(dk.data(), tokens, n_), dx.rows(), gradient);
+    }
+    if (kept_) {
+        const HyenaAttentionTape<T>& a = tape.kept;
+        const auto width = static_cast<Index>(kept_columns_.size());
+        Scratch<T> d[4] = {Scratch<T>(tokens * width), Scratch<T>(tokens * width), Scratch<T>(tokens * width),
+                           Scratch<T>(tokens * width)};
+        gather_columns(ops.pool(), Matrix<const T>(dfeatures), kept_columns_, 0,
+                       Matrix<T>(d[0].data(), tokens, width));
+        kept_->backward(ops, sequences(a.q, width), sequences(a.k, width), sequences(a.v, width),
+                        sequences(a.y, width), a.statistics.data(), sequences(d[0], width), sequences(d[1], width),
+                        sequences(d[2], width), sequences(d[3], width));
+        const HyenaProjection<T>* const projections[3] = {&kept_q_, &kept_k_, &kept_v_};
+        for (std::size_t i = 0; i < 3; ++i) {
+            project_back(ops, *projections[i], x.rows(), Matrix<const T>(d[i + 1].data(), tokens, width), dx.rows(),
+                         gradient);
+        }
+    }
+
+    Scratch<T> dz(mixer_.short_taps > 0 ? tokens * n_ : 0);
+    for (std::size_t p = 0; p < projections_.size(); ++p) {
+        const HyenaProjection<T>& each = projections_[p];
+        const T* d = gradients[p].data();
+        if (each.short_weight != nullptr) {
+            auto* dweight = gradient.find(each.short_weight->name);
+            auto* dbias = gradient.find(each.short_bias->name);
+            short_convolve_backward(ops.pool(), Sequences<const T>(sequences(tape.z[p], n_)),
+                                    each.short_weight->values.data(), mixer_.short_taps,
+                                    Sequences<const T>(sequences(gradients[p], n_)), sequences(dz, n_),
+                                    dweight != nullptr ? dweight->values.data() : nullptr,
+                                    dbias != nullptr ? dbias->values.data() : nullptr);
+            d = dz.data();
+        }
+        project_back(ops, each, x.rows(), Matrix<const T>(d, tokens, n_), dx.rows(), gradient);
+    }
+}
+
+#define STILLHOUSE_INSTANTIATE(T)                                                                                     \
+    template void HyenaMixer<T>::backward(Operations&, const MixerTape&, Sequences<const T>, Sequences<const T>,      \
+                                          Sequences<T>, Parameters<T>&) const;
+STILLHOUSE_INSTANTIATE(float)
+STILLHOUSE_INSTANTIATE(double)
+#undef STILLHOUSE_INSTANTIATE
+
+}  // namespace stillhouse::models

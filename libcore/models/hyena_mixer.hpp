@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The class behind make_hyena_mixer; for hyena*.cpp alone.
+#pragma once
+
+#include "libcore/models/attention.hpp"
+#include "libcore/models/filter.hpp"
+#include "libcore/models/hyena_heads.hpp"
+#include "libcore/models/scratch.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stillhouse::models {
+
+/// A projection and the short convolution after it, as `layers.i.mixer.{q,k,v,gate.g}`.
+template <class T>
+struct HyenaProjection {
+    using Entry = typename Parameters<T>::Entry;
+    const Entry* weight = nullptr;
+    const Entry* bias = nullptr;              // may be null (kept heads without bias)
+    const Entry* short_weight = nullptr;      // null without short taps
+    const Entry* short_bias = nullptr;
+};
+
+/// Softmax attention beside the convolution: the window, or the kept heads.
+template <class T>
+struct HyenaAttentionTape {
+    Scratch<T> q, k, v, y, statistics;        // q, k turned; v of kept heads alone
+};
+
+template <class T>
+struct HyenaTape final : MixerTape {
+    std::vector<Scratch<T>> z;                // projections before their short convolution: q, k, v, gates
+    std::vector<Scratch<T>> u, y;             // N = 1: input and output of each long convolution, [batch * n, length]
+    Scratch<T> features;                      // [tokens, feature columns of W_o]
+    HyenaAttentionTape<T> window, kept;
+};
+
+template <class T>
+class HyenaState;
+
+/// Width of the layer D, channels E of c, of which n are convolved and the rest are kept heads; heads of width N.
+template <class T>
+class HyenaMixer final : public Mixer<T> {
+public:
+    using Entry = typename Parameters<T>::Entry;
+    using Operations = compute::Operations<T>;
+
+    HyenaMixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights);
+
+    void refresh(Operations& ops) override;
+    void forward(Operations& ops, Sequences<const T> x, Sequences<T> y,
+                 std::unique_ptr<MixerTape>* tape) const override;
+    void backward(Operations& ops, const MixerTape& tape, Sequences<const T> x, Sequences<const T> dy, Sequences<T> dx,
+                  Parameters<T>& gradient) const override;
+    std::unique_ptr<MixerState> start(Index batch, Execution execution) const override;
+    void prefill(Operations& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const override;
+    void step(Operations& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const override;
+    Index feature_width() const override;
+    void features(Operations& ops, Sequences<const T> x, Matrix<T> out) const override;
+
+private:
+    // hyena.cpp
+    HyenaProjection<T> projection(const Parameters<T>& weights, const std::string& name, bool with_short) const;
+    Index convolutions() const { return mixer_.order - 1; }
+    Index head_count() const { return n_ / mixer_.head_width; }
+    bool wide() const { return mixer_.head_width > 1 || mixer_.kind == MixerKind::linear; }
+    Index delay() const { return mixer_.kind == MixerKind::linear ? mixer_.window : mixer_.delay; }
+    /// Rows of the filters of convolution g, at most `length` lags.
+    Matrix<const T> filters(Index g, Index length) const;
+    HeadFilters<T> head_filters(Index length, Scratch<T>& ones) const;
+    T skip(Index g, Index channel) const
+    {
+        return skip_ == nullptr ? T(0) : skip_->values[g * mixer_.filters + filter_of_[static_cast<std::size_t>(channel)]];
+    }
+
+    // hyena_forward.cpp
+    void mix(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
+    void shorten(Operations& ops, const HyenaProjection<T>& p, Sequences<const T> z, const T* past,
+                 Sequences<T> out) const;
+    std::vector<Scratch<T>> gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
+    void convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                        HyenaTape<T>& tape) const;
+    void add_taps(Operations& ops, Sequences<const T> x, Sequences<T> y) const;
+
+    // hyena_backward.cpp
+    void chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
+                        const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
+                        T* dskip) const;
+    void project_back(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, Matrix<const T> dz,
+                      Matrix<T> dx, Parameters<T>& gradient) const;
+
+    // hyena_decode.cpp
+    void advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y, bool decode) const;
+    void attend(Operations& ops, Sequences<const T> x, const Scratch<T>& v, HyenaState<T>& state, bool decode,
+                Matrix<T> features) const;
+    void output(Operations& ops, Sequences<const T> x, Matrix<const T> features, HyenaState<T>& state, bool decode,
+                Sequences<T> y) const;
+
+    Index layer_;
+    Index width_;                             // D
+    Index n_;                                 // convolved channels
+    MixerConfig mixer_;
+    const Parameters<T>* weights_;
+    std::vector<Index> columns_;              // of c and w in W_o: where the convolved channels stand among E
+    std::vector<Index> kept_columns_;
+    std::vector<Index> filter_of_;            // of each convolved channel, within one convolution
+    std::vector<Index> head_filter_;          // of each head
+    std::vector<HyenaProjection<T>> projections_;   // q, k, v, gate.1, ...
+    const Entry* skip_ = nullptr;
+    const Entry* out_weight_ = nullptr;
+    const Entry* out_bias_ = nullptr;
+    const Entry* taps_ = nullptr;
+    HyenaProjection<T> window_q_, window_k_;
+    HyenaProjection<T> kept_q_, kept_k_, kept_v_;
+    std::optional<SoftmaxAttention<T>> window_, kept_;
+    std::unique_ptr<Filter<T>> filter_;
+    Buffer<T> h_;                             // [(order - 1) * filters, filter_length]
+};
+
+}  // namespace stillhouse::models
