@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Singular values of the Hankel operators of a filter.
+#include "libcore/systems/hankel.hpp"
+
+#include "libcore/base/error.hpp"
+#include "libcore/systems/lanczos.hpp"
+
+#include <Eigen/Eigenvalues>
+#include <Eigen/SVD>
+
+#include <algorithm>
+#include <cmath>
+
+namespace stillhouse::systems {
+
+namespace {
+
+using Eigen::MatrixXd;
+
+constexpr Index dense_size = 512;        // below, all values at once cost less than Lanczos
+constexpr Index dense_limit = 3000;      // above, never
+
+/// Rounding of one number of this type relative to its size, root mean square over numbers.
+double rounding(DType type)
+{
+    switch (type) {
+    case DType::f16: return std::ldexp(1.0, -11) / std::sqrt(3.0);
+    case DType::bf16: return std::ldexp(1.0, -8) / std::sqrt(3.0);
+    case DType::f32: return std::ldexp(1.0, -24) / std::sqrt(3.0);
+    default: return std::ldexp(1.0, -53) / std::sqrt(3.0);
+    }
+}
+
+}  // namespace
+
+Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& options, const Control& control)
+{
+    if (options.top < 1) {
+        throw_error(ErrorCode::bad_argument, "asked for " + std::to_string(options.top) +
+                    " singular values; at least 1 is needed");
+    }
+    for (std::size_t t = 0; t < h.size(); ++t) {
+        if (!std::isfinite(h[t])) {
+            throw_error(ErrorCode::bad_data, "lag " + std::to_string(t) + " is not a finite number");
+        }
+    }
+    Spectrum result;
+    if (h.size() < 2) {
+        return result;
+    }
+    const Index N = static_cast<Index>(h.size()) - 1;
+    const bool window = options.op == HankelOperator::window;
+    const Index rows = window ? (N + 1) / 2 : N;
+    const Index cols = window ? N - rows + 1 : N;
+    const Index size = std::min(rows, cols);
+    const Index top = std::min(options.top, size);
+
+    std::vector<double> g(h.begin() + 1, h.end());
+    double largest = 0.0;
+    for (const double x : g) {
+        largest = std::max(largest, std::fabs(x));
+    }
+    result.sigma.assign(static_cast<std::size_t>(top), 0.0);
+    result.sign.assign(static_cast<std::size_t>(top), 0.0);
+    if (largest == 0.0) {
+        return result;
+    }
+    double energy = 0.0;
+    for (double& x : g) {
+        x /= largest;                    // subnormal and huge filters alike
+        energy += x * x;
+    }
+
+    std::vector<double> values;          // signed where square
+    if (size <= dense_size || (4 * top > size && size <= dense_limit)) {
+        MatrixXd H(rows, cols);
+        for (Index j = 0; j < cols; ++j) {
+            for (Index i = 0; i < rows; ++i) {
+                H(i, j) = i + j < N ? g[static_cast<std::size_t>(i + j)] : 0.0;
+            }
+        }
+        if (rows == cols) {
+            const Eigen::SelfAdjointEigenSolver<MatrixXd> eigen(H, Eigen::EigenvaluesOnly);
+            values.assign(eigen.eigenvalues().data(), eigen.eigenvalues().data() + rows);
+        } else {
+            const Eigen::BDCSVD<MatrixXd> svd(H);
+            values.assign(svd.singularValues().data(), svd.singularValues().data() + size);
+        }
+    } else {
+        HankelProduct product(g, rows, cols);
+        if (rows == cols) {
+            values = lanczos([&](const double* x, double* y) { product.apply(x, y); }, rows, top, options.tolerance,
+                             Vectors::no, control).values;
+        } else {
+            // [0 H; H' 0] has the eigenvalues +sigma and -sigma of a rectangular window.
+            values = lanczos(
+                [&](const double* x, double* y) {
+                    product.apply(x + rows, y);
+                    product.apply_transposed(x, y + rows);
+                },
+                rows + cols, 2 * top, options.tolerance, Vectors::no, control).values;
+            std::sort(values.begin(), values.end(), std::greater<>());
+            values.resize(static_cast<std::size_t>(top));
+        }
+    }
+    std::stable_sort(values.begin(), values.end(),
+                     [](double a, double b) { return std::fabs(a) > std::fabs(b); });
+    const double n = static_cast<double>(size);
+    const double rms = std::sqrt(energy / static_cast<double>(N));
+    const double noise = 1.5 * std::sqrt(n * std::log(std::max(n, 2.0))) * rounding(options.input) * rms;
+    const double floor = std::max(noise, 1e-14 * std::fabs(values[0]));
+    for (Index i = 0; i < top; ++i) {
+        const double value = values[static_cast<std::size_t>(i)];
+        result.sigma[static_cast<std::size_t>(i)] = std::fabs(value) * largest;
+        result.sign[static_cast<std::size_t>(i)] = rows == cols ? (value < 0.0 ? -1.0 : 1.0) : 0.0;
+        result.rank += std::fabs(value) > floor ? 1 : 0;
+    }
+    result.floor = floor * largest;
+    return result;
+}
+
+}  // namespace stillhouse::systems
