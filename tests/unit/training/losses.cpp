@@ -8,6 +8,14 @@
 
 #include <cmath>
 
+namespace stillhouse::training {
+
+// what Boost prints of a case
+std::ostream& operator<<(std::ostream& out, LogitLoss x);
+std::ostream& operator<<(std::ostream& out, LogitLoss x) { return out << static_cast<int>(x); }
+
+}  // namespace stillhouse::training
+
 using namespace stillhouse;
 using training::LogitLoss;
 

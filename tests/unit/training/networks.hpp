@@ -7,10 +7,12 @@
 #include "libcore/training/targets.hpp"
 
 #include <cmath>
+#include <ostream>
 
 namespace stillhouse::testing {
 
 enum class Residual { parallel, sequential };
+inline std::ostream& operator<<(std::ostream& out, Residual x) { return out << static_cast<int>(x); }
 
 inline models::NetworkConfig teacher_config(Residual residual)
 {

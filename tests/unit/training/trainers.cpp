@@ -9,6 +9,15 @@
 
 #include <cstring>
 
+namespace stillhouse::training {
+
+// what Boost prints of a case
+std::ostream& operator<<(std::ostream& out, LayerSchedule x);
+std::ostream& operator<<(std::ostream& out, LayerSchedule x) { return out << static_cast<int>(x); }
+std::ostream& operator<<(std::ostream& out, LogitLoss x);
+
+}  // namespace stillhouse::training
+
 using namespace stillhouse;
 using testing::Residual;
 using training::LayerSchedule;
