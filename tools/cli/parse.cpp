@@ -72,6 +72,31 @@ std::string explain(const Tool& tool, const CLI::ParseError& fault)
     return text + see_help(tool);
 }
 
+[[noreturn]] void refuse_extra(const Tool& tool, const std::string& argument)
+{
+    refuse("unexpected argument '" + argument + "': " +
+           (tool.positional.target == nullptr
+                ? "none is taken"
+                : "at most " + std::to_string(tool.positional.most) + " " + tool.positional.placeholder + " is taken") +
+           see_help(tool));
+}
+
+/// Put before arguments that CLI11 would take apart; no file name or text begins with it by chance.
+const std::string bracket_guard = "\001";
+
+std::string unguarded(const std::string& argument)
+{
+    return argument.starts_with(bracket_guard + "[") ? argument.substr(1) : argument;
+}
+
+std::vector<std::string> unguarded(std::vector<std::string> arguments)
+{
+    for (std::string& argument : arguments) {
+        argument = unguarded(argument);
+    }
+    return arguments;
+}
+
 /// The arguments as options with their raw values and the positional arguments, nothing converted yet.
 void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Givens& given)
 {
@@ -93,19 +118,18 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
         } else {
             row->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
         }
-        row->allow_extra_args(false);    // otherwise "[a]" is taken for a list
         rows.emplace_back(&option, row);
     }
     CLI::Option* files = nullptr;
     if (tool.positional.target != nullptr) {
         const int most = tool.positional.most < 0 ? 1 << 20 : tool.positional.most;
         files = app.add_option("positional", keep);
-        files->expected(std::max(tool.positional.least, 1), most)->allow_extra_args(false);
-        files->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        files->expected(std::max(tool.positional.least, 1), most)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        files->allow_extra_args();       // without it CLI11 takes the least number and no more
         files->required(tool.positional.least > 0);   // so that an option of many values leaves room for them
     }
 
-    // CLI11 takes the next argument for the value of "--name=", and arguments in reverse order.
+    // CLI11 takes the next argument for the value of "--name=", "[a]" for a list, and arguments in reverse order.
     std::vector<std::string> reversed;
     bool options_end = false;
     for (const std::string& argument : arguments) {
@@ -115,7 +139,7 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
             reversed.push_back(argument.substr(0, argument.size() - 1));
             reversed.emplace_back();
         } else {
-            reversed.push_back(argument);
+            reversed.push_back(argument.starts_with('[') ? bracket_guard + argument : argument);
         }
     }
     std::reverse(reversed.begin(), reversed.end());
@@ -135,27 +159,30 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
             refuse(unknown_option(tool, extra));
         }
         if (extra != "--") {
-            extras.push_back(extra);
+            extras.push_back(unguarded(extra));
         }
     }
     if (!fault.empty()) {
         refuse(fault);
     }
     if (!extras.empty()) {
-        const bool none = tool.positional.target == nullptr;
-        refuse("unexpected argument '" + extras.front() + "': " +
-               (none ? "none is taken" : "at most " + std::to_string(tool.positional.most) + " " +
-                                             tool.positional.placeholder + " is taken") +
-               see_help(tool));
+        refuse_extra(tool, extras.front());
     }
     for (const auto& [option, row] : rows) {
         if (row->count() > 0) {
-            given[option] = {row->results(), Origin::command_line};
+            std::vector<std::string> values = unguarded(row->results());
+            if (!option->takes_many) {
+                values.erase(values.begin(), values.end() - 1);      // the last one wins
+            }
+            given[option] = {std::move(values), Origin::command_line};
         }
     }
     if (files != nullptr) {
-        *tool.positional.target = files->results();
+        *tool.positional.target = unguarded(files->results());
         const auto n = static_cast<int>(files->results().size());
+        if (tool.positional.most >= 0 && n > tool.positional.most) {
+            refuse_extra(tool, (*tool.positional.target)[static_cast<std::size_t>(tool.positional.most)]);
+        }
         if (missing || n < tool.positional.least) {
             refuse(tool.positional.placeholder + " is missing: " + tool.positional.about + see_help(tool));
         }

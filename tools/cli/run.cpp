@@ -97,11 +97,13 @@ bool only_told(Tool& tool, const SharedSettings& settings, bool short_asked, boo
     return true;
 }
 
-void tell_settings(Voice& voice, const Givens& given)
+void tell_settings(Voice& voice, const Tool& tool, const Givens& given)
 {
-    for (const auto& [option, value] : given) {
-        voice.debug(option->flag() + (option->is_flag() ? "" : " " + to_text(option->target)) + " (" +
-                    name_of(value.origin) + ")");
+    for (const Option& option : tool.options) {
+        if (const auto found = given.find(&option); found != given.end()) {
+            voice.debug(option.flag() + (option.is_flag() ? "" : " " + to_text(option.target)) + " (" +
+                        name_of(found->second.origin) + ")");
+        }
     }
 }
 
@@ -164,7 +166,7 @@ int run_one(Tool& tool, const std::vector<std::string>& arguments, const std::fu
         inside.voice = &voice;
         inside.given = given;
         inside.shard = parse_shard(settings.shard);
-        tell_settings(voice, given);
+        tell_settings(voice, tool, given);
         Context context(std::move(state));
         try {
             context.check_output(false);
