@@ -3,6 +3,7 @@
 #include "libcore/compute/backend.hpp"
 
 #include "libcore/base/error.hpp"
+#include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
 #include "libcore/compute/vector.hpp"
 
@@ -92,7 +93,8 @@ public:
         const std::string fftw(fftwf_version);   // "fftw-3.3.10-sse2-avx"
         const auto begin = fftw.find('-') + 1;
         const int threads = pool_.threads();
-        return "cpu (" + std::string(vector_level()) + ", FFTW " + fftw.substr(begin, fftw.find('-', begin) - begin) +
+        const char* pairs = cpu::level().pairs != nullptr ? "+bf16" : "";
+        return "cpu (" + std::string(vector_level()) + pairs + ", FFTW " + fftw.substr(begin, fftw.find('-', begin) - begin) +
                ", " + std::to_string(threads) + (threads == 1 ? " thread)" : " threads)");
     }
     ThreadPool& pool() override { return pool_; }

@@ -77,7 +77,7 @@ class Backend {
 public:
     virtual ~Backend() = default;
 
-    /// "cpu (oneDNN 2.6.3 avx512_core, FFTW 3.3.10, 2 threads)"
+    /// "cpu (avx512+bf16, FFTW 3.3.10, 2 threads)": the instructions that products use, the transforms, the pool.
     virtual std::string description() const = 0;
     virtual ThreadPool& pool() = 0;
     virtual Operations<float>& single() = 0;    // products in bf16 when the backend was made so

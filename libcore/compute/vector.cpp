@@ -1,49 +1,94 @@
 // SPDX-License-Identifier: Apache-2.0
-// Elementwise kernels, one element after the other.
+// Elementwise functions: f32 by the kernels of this processor, f64 by the C library.
 #include "libcore/compute/vector.hpp"
 
+#include "libcore/compute/cpu/kernels.hpp"
+
+#include <algorithm>
 #include <cmath>
 
 namespace stillhouse::compute {
 
 namespace {
 
-template <class T, class F>
-void map(const T* x, Index n, T* y, F f)
+template <class F>
+void map(const double* x, Index n, double* y, F f)
 {
     for (Index i = 0; i < n; ++i) {
-        y[i] = static_cast<T>(f(static_cast<double>(x[i])));
+        y[i] = f(x[i]);
     }
 }
 
 }  // namespace
 
-template <class T>
-void vector_exp(const T* x, Index n, T* y)
+template <>
+void vector_exp<float>(const float* x, Index n, float* y)
+{
+    cpu::level().exp(x, n, y);
+}
+
+template <>
+void vector_exp<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return std::exp(v); });
 }
 
-template <class T>
-void vector_erf(const T* x, Index n, T* y)
+template <>
+void vector_erf<float>(const float* x, Index n, float* y)
+{
+    cpu::level().erf(x, n, y);
+}
+
+template <>
+void vector_erf<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return std::erf(v); });
 }
 
-template <class T>
-void vector_tanh(const T* x, Index n, T* y)
+template <>
+void vector_tanh<float>(const float* x, Index n, float* y)
+{
+    cpu::level().tanh(x, n, y);
+}
+
+template <>
+void vector_tanh<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return std::tanh(v); });
 }
 
-template <class T>
-void vector_sin(const T* x, Index n, T* y)
+template <>
+void vector_sin<float>(const float* x, Index n, float* y)
+{
+    // The kernel's reduction holds for |x| <= 1e5; larger angles (and infinities) go through the C library.
+    constexpr Index piece = 512;
+    float kept[piece];
+    for (Index i0 = 0; i0 < n; i0 += piece) {
+        const Index now = std::min(piece, n - i0);
+        std::copy_n(x + i0, now, kept);
+        cpu::level().sin(kept, now, y + i0);
+        for (Index i = 0; i < now; ++i) {
+            if (std::abs(kept[i]) > 1e5F) {
+                y[i0 + i] = static_cast<float>(std::sin(static_cast<double>(kept[i])));
+            }
+        }
+    }
+}
+
+template <>
+void vector_sin<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return std::sin(v); });
 }
 
-template <class T>
-void vector_sigmoid(const T* x, Index n, T* y)
+template <>
+void vector_sigmoid<float>(const float* x, Index n, float* y)
+{
+    cpu::level().sigmoid(x, n, y);
+}
+
+template <>
+void vector_sigmoid<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return 1.0 / (1.0 + std::exp(-v)); });
 }
@@ -51,47 +96,23 @@ void vector_sigmoid(const T* x, Index n, T* y)
 template <class T>
 T dot(const T* x, const T* y, Index n)
 {
-    T lanes[16] = {};
-    Index i = 0;
-    for (; i + 16 <= n; i += 16) {
-        for (Index l = 0; l < 16; ++l) {
-            lanes[l] += x[i + l] * y[i + l];
-        }
-    }
-    for (; i < n; ++i) {
-        lanes[i % 16] += x[i] * y[i];
-    }
-    for (Index step = 8; step > 0; step /= 2) {
-        for (Index l = 0; l < step; ++l) {
-            lanes[l] += lanes[l + step];
-        }
-    }
-    return lanes[0];
+    return cpu::kernels<T>().dot(x, y, n);
 }
 
 template <class T>
 void axpy(T a, const T* x, Index n, T* y)
 {
-    for (Index i = 0; i < n; ++i) {
-        y[i] += a * x[i];
-    }
+    cpu::kernels<T>().axpy(a, x, n, y);
 }
+
+template float dot<float>(const float*, const float*, Index);
+template double dot<double>(const double*, const double*, Index);
+template void axpy<float>(float, const float*, Index, float*);
+template void axpy<double>(double, const double*, Index, double*);
 
 const char* vector_level() noexcept
 {
-    return "plain";
+    return cpu::level().name;
 }
-
-#define STILLHOUSE_INSTANTIATE(T)                        \
-    template void vector_exp<T>(const T*, Index, T*);     \
-    template void vector_erf<T>(const T*, Index, T*);     \
-    template void vector_tanh<T>(const T*, Index, T*);    \
-    template void vector_sin<T>(const T*, Index, T*);     \
-    template void vector_sigmoid<T>(const T*, Index, T*); \
-    template T dot<T>(const T*, const T*, Index);         \
-    template void axpy<T>(T, const T*, Index, T*);
-STILLHOUSE_INSTANTIATE(float)
-STILLHOUSE_INSTANTIATE(double)
-#undef STILLHOUSE_INSTANTIATE
 
 }  // namespace stillhouse::compute

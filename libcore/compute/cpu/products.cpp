@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Matrix products in tiles of fixed shape.
-#include "libcore/base/dtype.hpp"
+// Matrix products: operands packed in panels, tiles from the pool's counter, each element one chain over k.
+//
+// Why own kernels and not a BLAS: libraries choose kernels, and with them the order of sums, by the number of rows,
+// so that a row's bits depend on its batch. Here an element of the result is the same chain of multiply-adds wherever
+// it stands, by construction: tiles may be cut to fit the threads without changing a bit.
 #include "libcore/base/error.hpp"
+#include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
 
 #include <algorithm>
@@ -11,19 +15,239 @@ namespace stillhouse::compute::cpu {
 
 namespace {
 
-constexpr Index tile_rows = 64;
-constexpr Index tile_cols = 64;
-constexpr Index panel = 16;
-constexpr Index step = 4;
+constexpr Index depth = 256;        // steps along k whose panel fits the first cache; sums of blocks are added in order
+constexpr Index rows_of_tile = 48;  // a multiple of every level's tile_rows
+constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
+constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
+constexpr Index kept_elements = Index{1} << 24;          // scratch above this is given back after the call
+
+Index ceil_div(Index a, Index b)
+{
+    return (a + b - 1) / b;
+}
+
+/// Scratch that a thread keeps from call to call; `Use` keeps two uses on one thread apart.
+template <class E, int Use>
+class Scratch {
+public:
+    explicit Scratch(Index n)
+    {
+        if (kept_.size() < n) {
+            kept_ = Buffer<E>();
+            kept_ = Buffer<E>(n);
+        }
+    }
+    ~Scratch()
+    {
+        if (kept_.size() > kept_elements) {
+            kept_ = Buffer<E>();
+        }
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+    E* data() { return kept_.data(); }
+
+private:
+    inline static thread_local Buffer<E> kept_;
+};
+
+template <class Body>
+void run(ThreadPool& pool, Index work, Index n, const Body& body)
+{
+    if (work <= serial_work) {
+        for (Index i = 0; i < n; ++i) {
+            body(i);
+        }
+    } else {
+        pool.for_each(n, body);
+    }
+}
+
+/// Operands that are multiplied as they are.
+template <class T>
+struct Plain {
+    using Element = T;
+    const Panels<T, T>& panels = kernels<T>().panels;
+
+    static Index steps(Index k) { return k; }
+
+    /// Columns j0 .. j0 + cols of op(B) as one panel [k, panel_cols], zeros behind the last column.
+    void pack_panel(Matrix<const T> b, Transpose op, Index k, Index j0, Index cols, T* to) const
+    {
+        const Index width = panels.panel_cols;
+        if (cols < width) {
+            std::fill(to, to + k * width, T(0));
+        }
+        if (op == Transpose::yes) {
+            panels.transpose(b.row(j0), b.stride, cols, k, to, width);
+            return;
+        }
+        for (Index p = 0; p < k; ++p) {
+            std::copy_n(b.row(p) + j0, cols, to + p * width);
+        }
+    }
+
+    /// Rows i0 .. i0 + rows of a^T from p0 on as [p, tile_rows].
+    void pack_transposed(Matrix<const T> a, Index i0, Index rows, Index p0, Index n, T* to) const
+    {
+        for (Index p = 0; p < n; ++p) {
+            std::copy_n(a.row(p0 + p) + i0, rows, to + p * panels.tile_rows);
+        }
+    }
+
+    static constexpr bool reads_in_place = true;
+};
+
+/// Operands rounded to bf16 and multiplied in pairs along k.
+struct Paired {
+    using Element = Pair;
+    const Panels<float, Pair>& panels = *level().pairs;
+
+    static Index steps(Index k) { return (k + 1) / 2; }
+
+    void pack_panel(Matrix<const float> b, Transpose op, Index k, Index j0, Index cols, Pair* to) const
+    {
+        const Index width = panels.panel_cols;
+        if (cols < width) {
+            std::fill(to, to + steps(k) * width, Pair{0});
+        }
+        if (op == Transpose::yes) {
+            Scratch<Pair, 2> lines(cols * steps(k));
+            for (Index j = 0; j < cols; ++j) {
+                level().pair_along(b.row(j0 + j), k, lines.data() + j * steps(k));
+            }
+            panels.transpose(lines.data(), steps(k), cols, steps(k), to, width);
+            return;
+        }
+        for (Index p = 0; p < steps(k); ++p) {
+            level().pair_rows(b.row(2 * p) + j0, 2 * p + 1 < k ? b.row(2 * p + 1) + j0 : nullptr, cols,
+                              to + p * width);
+        }
+    }
+
+    void pack_transposed(Matrix<const float> a, Index i0, Index rows, Index p0, Index n, Pair* to) const
+    {
+        for (Index p = p0; p < p0 + n; ++p) {
+            level().pair_rows(a.row(2 * p) + i0, 2 * p + 1 < a.rows ? a.row(2 * p + 1) + i0 : nullptr, rows,
+                              to + (p - p0) * panels.tile_rows);
+        }
+    }
+
+    /// Row i of a from step p0 on, n steps.
+    static void pack_row(Matrix<const float> a, Index i, Index p0, Index n, Pair* to)
+    {
+        level().pair_along(a.row(i) + 2 * p0, std::min(2 * n, a.cols - 2 * p0), to);
+    }
+
+    static constexpr bool reads_in_place = false;
+};
+
+template <class T, class Form>
+void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
+              Transpose op_b, Index k, Finish<T> finish, Matrix<T> c)
+{
+    using Element = typename Form::Element;
+    const auto& panels = form.panels;
+    const Index width = panels.panel_cols;
+    const Index steps = Form::steps(k);
+    const Index n_panels = ceil_div(c.cols, width);
+    const Index work = c.rows * c.cols * std::max<Index>(k, 1);
+
+    Scratch<Element, 0> packed_scratch(n_panels * width * steps);
+    Element* const packed = packed_scratch.data();
+    run(pool, c.rows < 4 ? 0 : c.cols * k, n_panels, [&](Index panel) {
+        const Index j0 = panel * width;
+        form.pack_panel(b, op_b, k, j0, std::min(width, c.cols - j0), packed + panel * width * steps);
+    });
+
+    // Narrower tiles while there are too few to share; an element's bits do not depend on its tile.
+    const Index down = ceil_div(c.rows, rows_of_tile);
+    Index tile_cols = cols_of_tile;
+    while (tile_cols > 2 * width && down * ceil_div(c.cols, tile_cols) < 4 * pool.threads()) {
+        tile_cols = ceil_div(tile_cols / 2, width) * width;
+    }
+    const Index across = ceil_div(c.cols, tile_cols);
+    run(pool, work, down * across, [&](Index tile) {
+        const Index i0 = tile / across * rows_of_tile;
+        const Index i1 = std::min(c.rows, i0 + rows_of_tile);
+        const Index j0 = tile % across * tile_cols;
+        const Index j1 = std::min(c.cols, j0 + tile_cols);
+        Scratch<Element, 1> left(rows_of_tile * depth);
+        Index p0 = 0;
+        do {
+            const Index now = std::min(depth, steps - p0);
+            const Element* from = left.data();
+            Index row_stride = 1;
+            Index step_stride = panels.tile_rows;
+            if (op_a == Transpose::yes) {
+                for (Index i = i0; i < i1; i += panels.tile_rows) {
+                    form.pack_transposed(a, i, std::min(panels.tile_rows, i1 - i), p0, now,
+                                         left.data() + (i - i0) * depth);
+                }
+            } else if constexpr (Form::reads_in_place) {
+                from = a.row(i0) + p0;
+                row_stride = a.stride;
+                step_stride = 1;
+            } else {
+                for (Index i = i0; i < i1; ++i) {
+                    form.pack_row(a, i, p0, now, left.data() + (i - i0) * depth);
+                }
+                row_stride = depth;
+                step_stride = 1;
+            }
+            const Index block_stride = op_a == Transpose::yes ? depth : row_stride;
+            for (Index j = j0; j < j1; j += width) {
+                Finish<T> end = finish;
+                if (p0 > 0) {
+                    end.beta = T(1);
+                    end.bias = nullptr;
+                } else if (end.bias != nullptr) {
+                    end.bias += j;
+                }
+                const Element* panel = packed + (j / width * steps + p0) * width;
+                for (Index i = i0; i < i1; i += panels.tile_rows) {
+                    panels.multiply(std::min(panels.tile_rows, i1 - i), std::min(width, c.cols - j), now,
+                                    from + (i - i0) * block_stride, row_stride, step_stride, panel, c.row(i) + j,
+                                    c.stride, end);
+                }
+            }
+            p0 += now;
+        } while (p0 < steps);
+    });
+}
 
 template <class T>
-T rounded(T value, Operands operands)
+void product(ThreadPool& pool, Operands operands, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
+             Transpose op_b, Finish<T> finish, Matrix<T> c)
 {
-    if constexpr (std::is_same_v<T, float>) {
-        return operands == Operands::bf16 ? from_bf16(to_bf16(value)) : value;
-    } else {
-        return value;
+    const Index k = op_a == Transpose::no ? a.cols : a.rows;
+    STILLHOUSE_CHECK((op_a == Transpose::no ? a.rows : a.cols) == c.rows);
+    STILLHOUSE_CHECK((op_b == Transpose::no ? b.rows : b.cols) == k);
+    STILLHOUSE_CHECK((op_b == Transpose::no ? b.cols : b.rows) == c.cols);
+    if (c.rows == 0 || c.cols == 0) {
+        return;
     }
+    if constexpr (std::is_same_v<T, float>) {
+        if (operands == Operands::bf16) {
+            if (level().pairs != nullptr) {
+                multiply<float>(pool, Paired{}, a, op_a, b, op_b, k, finish, c);
+                return;
+            }
+            // Without such instructions the operands are rounded beforehand: exact products, sums in f32.
+            const auto rounded = [&](Matrix<const float> from, Buffer<float>& to) {
+                to = Buffer<float>(from.rows * from.cols);
+                pool.for_each(from.rows, [&](Index i) {
+                    level().round_bf16(from.row(i), from.cols, to.data() + i * from.cols);
+                });
+                return Matrix<const float>(to.data(), from.rows, from.cols);
+            };
+            Buffer<float> left;
+            Buffer<float> right;
+            multiply<float>(pool, Plain<float>{}, rounded(a, left), op_a, rounded(b, right), op_b, k, finish, c);
+            return;
+        }
+    }
+    multiply<T>(pool, Plain<T>{}, a, op_a, b, op_b, k, finish, c);
 }
 
 }  // namespace
@@ -32,76 +256,56 @@ template <class T>
 void gemm(ThreadPool& pool, Operands operands, T alpha, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
           Transpose op_b, T beta, Matrix<T> c)
 {
-    const Index m = c.rows;
-    const Index n = c.cols;
-    const Index k = op_a == Transpose::no ? a.cols : a.rows;
-    STILLHOUSE_CHECK((op_a == Transpose::no ? a.rows : a.cols) == m);
-    STILLHOUSE_CHECK((op_b == Transpose::no ? b.rows : b.cols) == k);
-    STILLHOUSE_CHECK((op_b == Transpose::no ? b.cols : b.rows) == n);
-    const Index across = (n + tile_cols - 1) / tile_cols;
-    const Index down = (m + tile_rows - 1) / tile_rows;
-    pool.for_each(across * down, [&](Index tile) {
-        const Index i0 = tile / across * tile_rows;
-        const Index j0 = tile % across * tile_cols;
-        const Index rows = std::min(tile_rows, m - i0);
-        const Index cols = std::min(tile_cols, n - j0);
-        Buffer<T> pa(k * tile_rows);   // [row block][k][step]
-        Buffer<T> pb(k * tile_cols);   // [panel][k][16]
-        for (Index i = 0; i < rows; ++i) {
-            for (Index p = 0; p < k; ++p) {
-                const T value = op_a == Transpose::no ? a(i0 + i, p) : a(p, i0 + i);
-                pa[(i / step * k + p) * step + i % step] = rounded(value, operands);
-            }
-        }
-        for (Index j = 0; j < cols; ++j) {
-            for (Index p = 0; p < k; ++p) {
-                const T value = op_b == Transpose::no ? b(p, j0 + j) : b(j0 + j, p);
-                pb[(j / panel * k + p) * panel + j % panel] = rounded(value, operands);
-            }
-        }
-        for (Index j = 0; j < cols; j += panel) {
-            for (Index i = 0; i < rows; i += step) {
-                T sum[step][panel] = {};
-                const T* left = pa.data() + i * k;
-                const T* right = pb.data() + j * k;
-                for (Index p = 0; p < k; ++p, left += step, right += panel) {
-                    for (Index r = 0; r < step; ++r) {
-                        for (Index s = 0; s < panel; ++s) {
-                            sum[r][s] += left[r] * right[s];
-                        }
-                    }
-                }
-                for (Index r = 0; r < std::min(step, rows - i); ++r) {
-                    for (Index s = 0; s < std::min(panel, cols - j); ++s) {
-                        T& out = c(i0 + i + r, j0 + j + s);
-                        out = beta == T(0) ? alpha * sum[r][s] : alpha * sum[r][s] + beta * out;
-                    }
-                }
-            }
-        }
-    });
+    product(pool, operands, a, op_a, b, op_b, Finish<T>{alpha, beta, nullptr}, c);
 }
 
 template <class T>
 void linear(ThreadPool& pool, Operands operands, Matrix<const T> x, Matrix<const T> w, const T* bias, Matrix<T> y)
 {
-    gemm(pool, operands, T(1), x, Transpose::no, w, Transpose::yes, T(0), y);
-    if (bias != nullptr) {
-        pool.for_each((y.rows + 63) / 64, [&](Index block) {
-            for (Index i = block * 64; i < std::min(y.rows, block * 64 + 64); ++i) {
-                for (Index j = 0; j < y.cols; ++j) {
-                    y(i, j) += bias[j];
-                }
-            }
-        });
-    }
+    product(pool, operands, x, Transpose::no, w, Transpose::yes, Finish<T>{T(1), T(0), bias}, y);
 }
 
 template <class T>
 void linear_decode(ThreadPool& pool, Operands operands, Matrix<const T> x, Matrix<const T> w, const T* bias,
                    Matrix<T> y)
 {
-    linear(pool, operands, x, w, bias, y);
+    const Index k = x.cols;
+    const Index n = w.rows;
+    STILLHOUSE_CHECK(w.cols == k && y.rows == x.rows && y.cols == n);
+    if (x.rows == 0 || n == 0) {
+        return;
+    }
+    const bool rounds = std::is_same_v<T, float> && operands == Operands::bf16;
+    Scratch<T, 3> left(rounds ? x.rows * k : 0);
+    if constexpr (std::is_same_v<T, float>) {
+        if (rounds) {
+            for (Index i = 0; i < x.rows; ++i) {
+                level().round_bf16(x.row(i), k, left.data() + i * k);
+            }
+            x = Matrix<const float>(left.data(), x.rows, k);
+        }
+    }
+    // About 32 KiB of weights a task: read from memory once, then from the near cache for the other rows.
+    const Index bytes = std::max<Index>(1, k) * static_cast<Index>(sizeof(T));
+    const Index block = std::clamp<Index>(32768 / bytes / 8 * 8, 8, 64);
+    run(pool, x.rows * n * k, ceil_div(n, block), [&](Index task) {
+        const Index j0 = task * block;
+        const Index cols = std::min(block, n - j0);
+        const T* weights = w.row(j0);
+        Index stride = w.stride;
+        Scratch<T, 4> right(rounds ? block * k : 0);
+        if constexpr (std::is_same_v<T, float>) {
+            if (rounds) {
+                for (Index j = 0; j < cols; ++j) {
+                    level().round_bf16(w.row(j0 + j), k, right.data() + j * k);
+                }
+                weights = right.data();
+                stride = k;
+            }
+        }
+        kernels<T>().dots(x.data, x.stride, x.rows, weights, stride, cols, k, bias == nullptr ? nullptr : bias + j0,
+                          y.data + j0, y.stride);
+    });
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                   \

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Normalisations, activations and softmax: operations on rows, a block of rows a task.
 #include "libcore/base/error.hpp"
+#include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
 #include "libcore/compute/vector.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
 namespace stillhouse::compute::cpu {
@@ -28,23 +28,6 @@ template <class T>
 bool same_shape(Matrix<const T> x, Matrix<const T> y)
 {
     return x.rows == y.rows && x.cols == y.cols;
-}
-
-/// sum of f(j) over j < n in eight lanes of doubles, added in a fixed order
-template <class F>
-double sum_of(Index n, const F& f)
-{
-    double lanes[8] = {};
-    Index j = 0;
-    for (; j + 8 <= n; j += 8) {
-        for (Index l = 0; l < 8; ++l) {
-            lanes[l] += f(j + l);
-        }
-    }
-    for (; j < n; ++j) {
-        lanes[j % 8] += f(j);
-    }
-    return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) + ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
 }
 
 /// Adds per-block partial sums [blocks, n] to out in the order of the blocks.
@@ -74,17 +57,11 @@ void layer_norm(ThreadPool& pool, Matrix<const T> x, const T* weight, const T* b
         for (Index i = begin; i < end; ++i) {
             const T* in = x.row(i);
             T* out = y.row(i);
-            const double mean = sum_of(n, [&](Index j) { return static_cast<double>(in[j]); }) / static_cast<double>(n);
-            const double variance = sum_of(n, [&](Index j) {
-                                        const double d = static_cast<double>(in[j]) - mean;
-                                        return d * d;
-                                    }) / static_cast<double>(n);
-            const double inverse = 1.0 / std::sqrt(variance + static_cast<double>(eps));
+            const double mean = kernels<T>().sum(in, n) / static_cast<double>(n);
+            const double variance = kernels<T>().sum_of_squares(in, n, mean) / static_cast<double>(n);
             const T centre = static_cast<T>(mean);
-            const T scale = static_cast<T>(inverse);
-            for (Index j = 0; j < n; ++j) {
-                out[j] = (in[j] - centre) * scale * weight[j] + bias[j];
-            }
+            const T scale = static_cast<T>(1.0 / std::sqrt(variance + static_cast<double>(eps)));
+            kernels<T>().normalise(in, n, centre, scale, weight, bias, out);
             if (statistics != nullptr) {
                 statistics[2 * i] = centre;
                 statistics[2 * i + 1] = scale;
@@ -106,20 +83,8 @@ void layer_norm_backward(ThreadPool& pool, Matrix<const T> x, const T* weight, c
         double* sum_weight = partial_weight.data() + begin / block_rows * n;
         double* sum_bias = partial_bias.data() + begin / block_rows * n;
         for (Index i = begin; i < end; ++i) {
-            const T* in = x.row(i);
-            const T* grad = dy.row(i);
-            T* out = dx.row(i);
-            const double mean = static_cast<double>(statistics[2 * i]);
-            const double scale = static_cast<double>(statistics[2 * i + 1]);
-            const auto normal = [&](Index j) { return (static_cast<double>(in[j]) - mean) * scale; };
-            const auto inner = [&](Index j) { return static_cast<double>(grad[j]) * static_cast<double>(weight[j]); };
-            const double s1 = sum_of(n, inner) / static_cast<double>(n);
-            const double s2 = sum_of(n, [&](Index j) { return inner(j) * normal(j); }) / static_cast<double>(n);
-            for (Index j = 0; j < n; ++j) {
-                sum_weight[j] += static_cast<double>(grad[j]) * normal(j);
-                sum_bias[j] += static_cast<double>(grad[j]);
-                out[j] = static_cast<T>(scale * (inner(j) - s1 - normal(j) * s2));
-            }
+            kernels<T>().normalise_backward(x.row(i), dy.row(i), n, statistics[2 * i], statistics[2 * i + 1], weight,
+                                            dx.row(i), sum_weight, sum_bias);
         }
     });
     add_partials(pool, partial_weight, blocks, n, dweight);
@@ -135,13 +100,9 @@ void rms_norm(ThreadPool& pool, Matrix<const T> x, const T* weight, T eps, Matri
         for (Index i = begin; i < end; ++i) {
             const T* in = x.row(i);
             T* out = y.row(i);
-            const double square = sum_of(n, [&](Index j) {
-                                      return static_cast<double>(in[j]) * static_cast<double>(in[j]);
-                                  }) / static_cast<double>(n);
+            const double square = kernels<T>().sum_of_squares(in, n, 0.0) / static_cast<double>(n);
             const T scale = static_cast<T>(1.0 / std::sqrt(square + static_cast<double>(eps)));
-            for (Index j = 0; j < n; ++j) {
-                out[j] = in[j] * scale * weight[j];
-            }
+            kernels<T>().normalise(in, n, T(0), scale, weight, nullptr, out);
             if (statistics != nullptr) {
                 statistics[i] = scale;
             }
@@ -160,17 +121,8 @@ void rms_norm_backward(ThreadPool& pool, Matrix<const T> x, const T* weight, con
     for_blocks(pool, x.rows, block_rows, [&](Index begin, Index end) {
         double* sum = partial.data() + begin / block_rows * n;
         for (Index i = begin; i < end; ++i) {
-            const T* in = x.row(i);
-            const T* grad = dy.row(i);
-            T* out = dx.row(i);
-            const double scale = static_cast<double>(statistics[i]);
-            const auto normal = [&](Index j) { return static_cast<double>(in[j]) * scale; };
-            const auto inner = [&](Index j) { return static_cast<double>(grad[j]) * static_cast<double>(weight[j]); };
-            const double s = sum_of(n, [&](Index j) { return inner(j) * normal(j); }) / static_cast<double>(n);
-            for (Index j = 0; j < n; ++j) {
-                sum[j] += static_cast<double>(grad[j]) * normal(j);
-                out[j] = static_cast<T>(scale * (inner(j) - normal(j) * s));
-            }
+            kernels<T>().normalise_backward(x.row(i), dy.row(i), n, T(0), statistics[i], weight, dx.row(i), sum,
+                                            nullptr);
         }
     });
     add_partials(pool, partial, blocks, n, dweight);
@@ -274,16 +226,6 @@ void differentiate_block(Activation f, const T* x, const T* dy, Index n, T* dx)
     }
 }
 
-template <class T>
-T largest(const T* x, Index n)
-{
-    T top = -std::numeric_limits<T>::infinity();
-    for (Index j = 0; j < n; ++j) {
-        top = x[j] > top ? x[j] : top;
-    }
-    return top;
-}
-
 }  // namespace
 
 template <class T>
@@ -315,12 +257,12 @@ void softmax(ThreadPool& pool, Matrix<const T> x, T scale, Index first, Matrix<T
             const Index n = std::min(x.cols, first + i);
             const T* in = x.row(i);
             T* out = y.row(i);
-            const T top = largest(in, n);
+            const T top = kernels<T>().largest(in, n);
             for (Index j = 0; j < n; ++j) {
                 out[j] = (in[j] - top) * scale;
             }
             vector_exp(out, n, out);
-            const double sum = sum_of(n, [&](Index j) { return static_cast<double>(out[j]); });
+            const double sum = kernels<T>().sum(out, n);
             const T inverse = static_cast<T>(1.0 / sum);
             for (Index j = 0; j < n; ++j) {
                 out[j] *= inverse;
@@ -337,7 +279,7 @@ void log_sum_exp(ThreadPool& pool, Matrix<const T> x, double* result)
         T work[piece] = {};
         for (Index i = begin; i < end; ++i) {
             const T* in = x.row(i);
-            const T top = largest(in, x.cols);
+            const T top = kernels<T>().largest(in, x.cols);
             double sum = 0;
             for (Index j0 = 0; j0 < x.cols; j0 += piece) {
                 const Index n = std::min(piece, x.cols - j0);
@@ -345,7 +287,7 @@ void log_sum_exp(ThreadPool& pool, Matrix<const T> x, double* result)
                     work[j] = in[j0 + j] - top;
                 }
                 vector_exp(work, n, work);
-                sum += sum_of(n, [&](Index j) { return static_cast<double>(work[j]); });
+                sum += kernels<T>().sum(work, n);
             }
             result[i] = static_cast<double>(top) + std::log(sum);
         }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which kernels this processor runs.
+#include "libcore/compute/cpu/kernels.hpp"
+
+#include <array>
+
+namespace stillhouse::compute::cpu {
+
+namespace {
+
+std::array<const Level*, 5> find_levels() noexcept
+{
+    std::array<const Level*, 5> found{};
+    std::size_t n = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("fma");
+    if (avx512 && __builtin_cpu_supports("avx512bf16")) {
+        found[n++] = &level_avx512_bf16;
+    }
+    if (avx512) {
+        found[n++] = &level_avx512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+        found[n++] = &level_avx2;
+    }
+#endif
+    found[n] = &level_plain;
+    return found;
+}
+
+const std::array<const Level*, 5>& found_levels() noexcept
+{
+    static const std::array<const Level*, 5> found = find_levels();
+    return found;
+}
+
+}  // namespace
+
+const Level& level() noexcept
+{
+    return *found_levels()[0];
+}
+
+const Level* const* levels() noexcept
+{
+    return found_levels().data();
+}
+
+}  // namespace stillhouse::compute::cpu

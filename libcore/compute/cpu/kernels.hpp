@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops, compiled once for each level of instructions and chosen at run time.
+#pragma once
+
+#include "libcore/base/shape.hpp"
+
+#include <cstdint>
+
+namespace stillhouse::compute::cpu {
+
+/// What becomes of a finished sum S: c = alpha S + beta c + bias; beta = 0 ignores what c held, bias may be null.
+template <class T>
+struct Finish {
+    T alpha = T(1);
+    T beta = T(0);
+    const T* bias = nullptr;
+};
+
+/// One panel product: c[rows, cols] from a [rows, k] and a packed panel b [k, panel_cols], rows <= tile_rows.
+/// Element (i, p) of a lies at a[i * a_row + p * a_step]. Every element of c is one chain of multiply-adds over p in
+/// ascending order, whatever `rows`, `cols` and the place of the element: that is what makes products batch invariant.
+template <class T, class Element>
+struct Panels {
+    Index tile_rows;    // most rows of a call
+    Index panel_cols;   // columns of a packed panel
+    void (*multiply)(Index rows, Index cols, Index k, const Element* a, Index a_row, Index a_step, const Element* b,
+                     T* c, Index c_row, Finish<T> finish);
+    /// to[j * to_step + i] = from[i * from_row + j], i < rows, j < cols
+    void (*transpose)(const Element* from, Index from_row, Index rows, Index cols, Element* to, Index to_step);
+};
+
+template <class T>
+struct Kernels {
+    Panels<T, T> panels;
+    /// y[i, j] = sum_p x[i, p] w[j, p] + bias[j], lanes along p: weights are read in place, eight rows in flight.
+    void (*dots)(const T* x, Index x_row, Index rows, const T* w, Index w_row, Index n, Index k, const T* bias, T* y,
+                 Index y_row);
+    T (*dot)(const T* x, const T* y, Index n);
+    void (*axpy)(T a, const T* x, Index n, T* y);
+    double (*sum)(const T* x, Index n);                              // in double
+    double (*sum_of_squares)(const T* x, Index n, double centre);    // sum (x - centre)^2, in double
+    T (*largest)(const T* x, Index n);
+    /// y = (x - centre) * scale * weight + bias; bias may be null (then it is not added)
+    void (*normalise)(const T* x, Index n, T centre, T scale, const T* weight, const T* bias, T* y);
+    /// One row of the backward of a norm; adds to sum_weight and, unless null, sum_bias. `centred`: subtract means.
+    void (*normalise_backward)(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
+                               double* sum_weight, double* sum_bias);
+};
+
+/// A pair of bf16 numbers, neighbours along k.
+using Pair = std::uint32_t;
+
+struct Level {
+    const char* name;
+    Kernels<float> single;
+    Kernels<double> real;
+    const Panels<float, Pair>* pairs;   // null where the processor cannot multiply bf16
+    void (*exp)(const float* x, Index n, float* y);
+    void (*erf)(const float* x, Index n, float* y);
+    void (*tanh)(const float* x, Index n, float* y);
+    void (*sin)(const float* x, Index n, float* y);
+    void (*sigmoid)(const float* x, Index n, float* y);
+    void (*round_bf16)(const float* x, Index n, float* y);   // to bf16 and back
+    void (*pair_rows)(const float* upper, const float* lower, Index n, Pair* to);   // (upper, lower), lower may be null
+    void (*pair_along)(const float* x, Index n, Pair* to);   // (x0, x1), (x2, x3), ... the last with 0 if n is odd
+};
+
+extern const Level level_plain;
+extern const Level level_avx2;
+extern const Level level_avx512;
+extern const Level level_avx512_bf16;
+
+/// The best level that this processor runs.
+const Level& level() noexcept;
+
+/// Every level that this processor runs, best first, null at the end: for tests.
+const Level* const* levels() noexcept;
+
+template <class T>
+const Kernels<T>& kernels() noexcept;
+template <>
+inline const Kernels<float>& kernels<float>() noexcept
+{
+    return level().single;
+}
+template <>
+inline const Kernels<double>& kernels<double>() noexcept
+{
+    return level().real;
+}
+
+}  // namespace stillhouse::compute::cpu

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: Apache-2.0
+// Elementwise functions and row reductions, written so that the compiler makes lanes of them; included once a level.
+#pragma once
+
+#include "libcore/compute/cpu/kernels.hpp"
+
+// Everything here has internal linkage: two files compiled for different processors must share no inline function.
+// Polynomial coefficients are weighted minimax fits (Lawson iteration) over the interval stated beside them.
+namespace {
+
+using stillhouse::Index;
+using stillhouse::compute::cpu::Pair;
+
+#if defined(__FMA__)
+inline float fused(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+#else
+inline float fused(float a, float b, float c) { return a * b + c; }
+#endif
+
+inline int bits_of(float x) { return __builtin_bit_cast(int, x); }
+inline float float_of(int x) { return __builtin_bit_cast(float, x); }
+inline float magnitude(float x) { return float_of(bits_of(x) & 0x7FFFFFFF); }
+inline float with_sign_of(float x, float sign) { return float_of(bits_of(x) | (bits_of(sign) & ~0x7FFFFFFF)); }
+
+/// exp(x) as 2^n exp(r), |r| <= log(2) / 2; the power of two is applied in two halves, so subnormals round once.
+inline float exp_of(float x)
+{
+    const float clamped = x > 89.0F ? 89.0F : (x < -105.0F ? -105.0F : x);
+    constexpr float shifter = 12582912.0F;   // 1.5 2^23: adding it rounds to an integer in the low bits
+    const float shifted = clamped * 1.44269504F + shifter;
+    const float n = shifted - shifter;
+    // log 2 in two parts, the first of 11 bits: n times it is exact with or without fused operations.
+    float r = fused(-n, 0.693359375F, clamped);
+    r = fused(-n, -2.12194440e-4F, r);
+    float p = 1.979031804e-04F;   // (exp(r) - 1 - r) / r^2, |r| < 0.3467
+    p = fused(p, r, 1.394468942e-03F);
+    p = fused(p, r, 8.333497681e-03F);
+    p = fused(p, r, 4.166629538e-02F);
+    p = fused(p, r, 1.666666567e-01F);
+    p = fused(p, r, 0.5F);
+    const float value = 1.0F + fused(p * r, r, r);
+    const int power = bits_of(shifted) - bits_of(shifter);
+    const int half = power >> 1;
+    return value * float_of((half + 127) << 23) * float_of((power - half + 127) << 23);
+}
+
+inline float tanh_of(float x)
+{
+    const float a = magnitude(x);
+    const float z = x * x;
+    float p = 2.147536958e-03F;   // (tanh(x) / x - 1) / x^2, |x| < 0.625
+    p = fused(p, z, -8.182673715e-03F);
+    p = fused(p, z, 2.170296758e-02F);
+    p = fused(p, z, -5.394720286e-02F);
+    p = fused(p, z, 1.333321035e-01F);
+    p = fused(p, z, -3.333333135e-01F);
+    const float small = with_sign_of(fused(p * z, x, x), x);   // the sign of a zero is kept
+    const float e = exp_of(2.0F * (a > 10.0F ? 10.0F : a));
+    const float large = with_sign_of(1.0F - 2.0F / (e + 1.0F), x);
+    return a < 0.625F ? small : (x != x ? x : large);
+}
+
+inline float erf_of(float x)
+{
+    const float a = magnitude(x);
+    const float z = x * x;
+    float p = 8.382388478e-05F;   // erf(x) / x - 2 / sqrt(pi), |x| < 0.92
+    p = fused(p, z, -8.145596948e-04F);
+    p = fused(p, z, 5.201286171e-03F);
+    p = fused(p, z, -2.685949951e-02F);
+    p = fused(p, z, 1.128369719e-01F);
+    p = fused(p, z, -3.761263490e-01F);
+    // 2 / sqrt(pi) = 1 + the constant: keeps the last bit of the leading term.
+    const float small = x + x * fused(p, z, 0.128379167F);
+    const float t = (a > 4.0F ? 4.0F : a) - 1.5F;
+    float q = -2.082861829e-05F;   // log(erfc(x)), 0.9 < x < 4, in x - 1.5
+    q = fused(q, t, 2.126930776e-04F);
+    q = fused(q, t, -1.257864991e-03F);
+    q = fused(q, t, 6.007856689e-03F);
+    q = fused(q, t, -2.582392655e-02F);
+    q = fused(q, t, -8.926404119e-01F);
+    q = fused(q, t, -3.508800745e+00F);
+    q = fused(q, t, -3.384492159e+00F);
+    const float large = with_sign_of(1.0F - exp_of(q), x);
+    return a < 0.92F ? small : (x != x ? x : large);
+}
+
+inline float sigmoid_of(float x)
+{
+    return 1.0F / (1.0F + exp_of(-x));
+}
+
+/// sin(x) for |x| <= 1e5: x = n pi + r, in double, whose bits cover the cancellation.
+inline float sin_of(float x)
+{
+    constexpr double shifter = 6755399441055744.0;   // 1.5 2^52
+    const double wide = static_cast<double>(x);
+    const double shifted = wide * 0.31830988618379067 + shifter;
+    const double n = shifted - shifter;
+    // pi in two parts, the first of 33 bits: exact products up to n = 2^20.
+    const double r = (wide - n * 3.1415926534682512) - n * 1.2154201013012384e-10;
+    const double z = r * r;
+    double p = -2.388879048482312e-08;   // (sin(r) / r - 1) / r^2, |r| < pi / 2
+    p = p * z + 2.752537781718859e-06;
+    p = p * z + -0.00019840868083869224;
+    p = p * z + 0.008333331107660446;
+    p = p * z + -0.16666666626127796;
+    const float value = with_sign_of(magnitude(static_cast<float>(r + r * (z * p))), static_cast<float>(r));
+    const double half = n * 0.5;
+    const double even = (half + shifter) - shifter;   // n is even where half is an integer
+    return even == half ? value : -value;
+}
+
+#define STILLHOUSE_MAP(name, function)                \
+    void name(const float* x, Index n, float* y)       \
+    {                                                  \
+        for (Index i = 0; i < n; ++i) {                \
+            y[i] = function(x[i]);                     \
+        }                                              \
+    }
+STILLHOUSE_MAP(map_exp, exp_of)
+STILLHOUSE_MAP(map_erf, erf_of)
+STILLHOUSE_MAP(map_tanh, tanh_of)
+STILLHOUSE_MAP(map_sin, sin_of)
+STILLHOUSE_MAP(map_sigmoid, sigmoid_of)
+#undef STILLHOUSE_MAP
+
+/// Nearest even; a NaN stays one.
+inline unsigned int bf16_bits(float x)
+{
+    const unsigned int bits = __builtin_bit_cast(unsigned int, x);
+    const unsigned int rounded = (bits + 0x7FFFU + ((bits >> 16) & 1U)) >> 16;
+    return (bits & 0x7FFFFFFFU) > 0x7F800000U ? (bits >> 16) | 0x40U : rounded;
+}
+
+void round_bf16(const float* x, Index n, float* y)
+{
+    for (Index i = 0; i < n; ++i) {
+        y[i] = __builtin_bit_cast(float, bf16_bits(x[i]) << 16);
+    }
+}
+
+void pair_rows(const float* upper, const float* lower, Index n, Pair* to)
+{
+    if (lower == nullptr) {
+        for (Index i = 0; i < n; ++i) {
+            to[i] = bf16_bits(upper[i]);
+        }
+        return;
+    }
+    for (Index i = 0; i < n; ++i) {
+        to[i] = bf16_bits(upper[i]) | (bf16_bits(lower[i]) << 16);
+    }
+}
+
+void pair_along(const float* x, Index n, Pair* to)
+{
+    for (Index i = 0; i < n / 2; ++i) {
+        to[i] = bf16_bits(x[2 * i]) | (bf16_bits(x[2 * i + 1]) << 16);
+    }
+    if (n % 2 != 0) {
+        to[n / 2] = bf16_bits(x[n - 1]);
+    }
+}
+
+/// sum of f(i), i < n, in sixteen lanes added pairwise: a fixed order that the compiler turns into vectors.
+template <class S, class F>
+inline S lanes_sum(Index n, const F& f)
+{
+    S lanes[16] = {};
+    Index i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (int l = 0; l < 16; ++l) {
+            lanes[l] += f(i + l);
+        }
+    }
+    for (; i < n; ++i) {
+        lanes[i % 16] += f(i);
+    }
+    for (int step = 8; step > 0; step /= 2) {
+        for (int l = 0; l < step; ++l) {
+            lanes[l] += lanes[l + step];
+        }
+    }
+    return lanes[0];
+}
+
+template <class T>
+T dot_of(const T* x, const T* y, Index n)
+{
+    return lanes_sum<T>(n, [=](Index i) { return x[i] * y[i]; });
+}
+
+template <class T>
+void axpy_of(T a, const T* x, Index n, T* y)
+{
+    for (Index i = 0; i < n; ++i) {
+        y[i] += a * x[i];
+    }
+}
+
+template <class T>
+double sum_of(const T* x, Index n)
+{
+    return lanes_sum<double>(n, [=](Index i) { return static_cast<double>(x[i]); });
+}
+
+template <class T>
+double sum_of_squares(const T* x, Index n, double centre)
+{
+    return lanes_sum<double>(n, [=](Index i) {
+        const double d = static_cast<double>(x[i]) - centre;
+        return d * d;
+    });
+}
+
+template <class T>
+T largest_of(const T* x, Index n)
+{
+    T lanes[16];
+    for (int l = 0; l < 16; ++l) {
+        lanes[l] = -static_cast<T>(__builtin_inf());
+    }
+    Index i = 0;
+    for (; i + 16 <= n; i += 16) {
+        for (int l = 0; l < 16; ++l) {
+            lanes[l] = x[i + l] > lanes[l] ? x[i + l] : lanes[l];
+        }
+    }
+    for (; i < n; ++i) {
+        lanes[i % 16] = x[i] > lanes[i % 16] ? x[i] : lanes[i % 16];
+    }
+    for (int l = 1; l < 16; ++l) {
+        lanes[0] = lanes[l] > lanes[0] ? lanes[l] : lanes[0];
+    }
+    return lanes[0];
+}
+
+template <class T>
+void normalise(const T* x, Index n, T centre, T scale, const T* weight, const T* bias, T* y)
+{
+    if (bias == nullptr) {
+        for (Index i = 0; i < n; ++i) {
+            y[i] = (x[i] - centre) * scale * weight[i];
+        }
+        return;
+    }
+    for (Index i = 0; i < n; ++i) {
+        y[i] = (x[i] - centre) * scale * weight[i] + bias[i];
+    }
+}
+
+/// sum_bias tells the two norms apart: LayerNorm has a bias and subtracts the mean, RMSNorm neither.
+template <class T>
+void normalise_backward(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
+                        double* sum_weight, double* sum_bias)
+{
+    const double c = static_cast<double>(centre);
+    const double s = static_cast<double>(scale);
+    const double across = 1.0 / static_cast<double>(n);
+    const auto inner = [=](Index i) { return static_cast<double>(dy[i]) * static_cast<double>(weight[i]); };
+    const auto normal = [=](Index i) { return (static_cast<double>(x[i]) - c) * s; };
+    const double slope = lanes_sum<double>(n, [=](Index i) { return inner(i) * normal(i); }) * across;
+    const double mean = sum_bias == nullptr ? 0.0 : lanes_sum<double>(n, inner) * across;
+    for (Index i = 0; i < n; ++i) {
+        sum_weight[i] += static_cast<double>(dy[i]) * normal(i);
+    }
+    if (sum_bias != nullptr) {
+        for (Index i = 0; i < n; ++i) {
+            sum_bias[i] += static_cast<double>(dy[i]);
+        }
+    }
+    for (Index i = 0; i < n; ++i) {
+        dx[i] = static_cast<T>(s * (inner(i) - mean - normal(i) * slope));
+    }
+}
+
+}  // namespace

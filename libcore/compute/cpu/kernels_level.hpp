@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Gathers the kernels of the including file in its table of functions.
+#pragma once
+
+#include "libcore/compute/cpu/kernels_elements.hpp"
+#include "libcore/compute/cpu/kernels_products.hpp"
+
+namespace {
+
+template <class T>
+constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
+{
+    return {{tile_rows, panel_vectors * Lanes<T>::count, multiply_panel<Lanes<T>, tile_rows>, transpose<T>},
+            dots<T>,
+            dot_of<T>,
+            axpy_of<T>,
+            sum_of<T>,
+            sum_of_squares<T>,
+            largest_of<T>,
+            normalise<T>,
+            normalise_backward<T>};
+}
+
+constexpr stillhouse::compute::cpu::Level level_here(
+    const char* name, const stillhouse::compute::cpu::Panels<float, stillhouse::compute::cpu::Pair>* pairs)
+{
+    return {name,     kernels_here<float>(), kernels_here<double>(), pairs,      map_exp,   map_erf,
+            map_tanh, map_sin,               map_sigmoid,            round_bf16, pair_rows, pair_along};
+}
+
+}  // namespace

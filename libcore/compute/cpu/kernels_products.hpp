@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// Panel and dot-product kernels over Lanes<T>, included once a level after its lanes.
+#pragma once
+
+#include "libcore/compute/cpu/kernels.hpp"
+
+// Everything here has internal linkage: two files compiled for different processors must share no inline function.
+namespace {
+
+using stillhouse::Index;
+using stillhouse::compute::cpu::Finish;
+
+constexpr int panel_vectors = 2;
+
+template <class L, int Rows>
+void multiply_rows(Index cols, Index k, const typename L::Element* a, Index a_row, Index a_step,
+                   const typename L::Element* b, typename L::Sum* c, Index c_row, Finish<typename L::Sum> finish)
+{
+    using Sum = typename L::Sum;
+    using V = typename L::V;
+    constexpr int width = panel_vectors * L::count;
+    V sum[Rows][panel_vectors];
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int v = 0; v < panel_vectors; ++v) {
+            sum[r][v] = L::zero();
+        }
+    }
+    for (Index p = 0; p < k; ++p) {
+        const V b0 = L::load(b);
+        const V b1 = L::load(b + L::count);
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) {
+            const V x = L::all(a[r * a_row]);
+            sum[r][0] = L::multiply_add(x, b0, sum[r][0]);
+            sum[r][1] = L::multiply_add(x, b1, sum[r][1]);
+        }
+        a += a_step;
+        b += width;
+    }
+    alignas(64) Sum line[width];
+    for (int r = 0; r < Rows; ++r) {
+        L::store(line, sum[r][0]);
+        L::store(line + L::count, sum[r][1]);
+        Sum* out = c + r * c_row;
+        // One expression for all columns, so that an element's bits do not depend on where it stands.
+        if (finish.alpha != Sum(1)) {
+            for (Index j = 0; j < width; ++j) {
+                line[j] *= finish.alpha;
+            }
+        }
+        if (finish.beta == Sum(1)) {
+            for (Index j = 0; j < cols; ++j) {
+                line[j] += out[j];
+            }
+        } else if (finish.beta != Sum(0)) {
+            for (Index j = 0; j < cols; ++j) {
+                line[j] += finish.beta * out[j];
+            }
+        }
+        if (finish.bias != nullptr) {
+            for (Index j = 0; j < cols; ++j) {
+                line[j] += finish.bias[j];
+            }
+        }
+        for (Index j = 0; j < cols; ++j) {
+            out[j] = line[j];
+        }
+    }
+}
+
+/// Calls the kernel for `rows` rows: a ladder of instantiations from the largest down.
+template <class L, int Rows>
+void multiply_panel(Index rows, Index cols, Index k, const typename L::Element* a, Index a_row, Index a_step,
+                    const typename L::Element* b, typename L::Sum* c, Index c_row, Finish<typename L::Sum> finish)
+{
+    if (rows == Rows) {
+        multiply_rows<L, Rows>(cols, k, a, a_row, a_step, b, c, c_row, finish);
+    } else if constexpr (Rows > 1) {
+        multiply_panel<L, Rows - 1>(rows, cols, k, a, a_row, a_step, b, c, c_row, finish);
+    }
+}
+
+template <class E>
+void transpose(const E* from, Index from_row, Index rows, Index cols, E* to, Index to_step)
+{
+    // Blocks of 8 by 8: eight source lines stay open while eight target lines fill.
+    Index i = 0;
+    for (; i + 8 <= rows; i += 8) {
+        const E* source = from + i * from_row;
+        for (Index j = 0; j < cols; ++j) {
+            E* target = to + j * to_step + i;
+#pragma GCC unroll 8
+            for (int r = 0; r < 8; ++r) {
+                target[r] = source[r * from_row + j];
+            }
+        }
+    }
+    for (; i < rows; ++i) {
+        for (Index j = 0; j < cols; ++j) {
+            to[j * to_step + i] = from[i * from_row + j];
+        }
+    }
+}
+
+/// The last k % count elements of a row, with zeros behind them.
+template <class L>
+typename L::V load_tail(const typename L::Element* from, Index n)
+{
+    alignas(64) typename L::Element tail[L::count] = {};
+    for (Index i = 0; i < n; ++i) {
+        tail[i] = from[i];
+    }
+    return L::load(tail);
+}
+
+/// Rows x (4 Quads) dot products of length k.
+template <class T, int Rows, int Quads>
+void dot_block(const T* x, Index x_row, const T* w, Index w_row, Index k, const T* bias, T* y, Index y_row)
+{
+    using L = Lanes<T>;
+    using V = typename L::V;
+    constexpr int cols = 4 * Quads;
+    V sum[Rows][cols];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 8
+        for (int c = 0; c < cols; ++c) {
+            sum[r][c] = L::zero();
+        }
+    }
+    Index p = 0;
+    for (; p + L::count <= k; p += L::count) {
+        V left[Rows];
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+            left[r] = L::load(x + r * x_row + p);
+        }
+#pragma GCC unroll 8
+        for (int c = 0; c < cols; ++c) {
+            const V right = L::load(w + c * w_row + p);
+#pragma GCC unroll 8
+            for (int r = 0; r < Rows; ++r) {
+                sum[r][c] = L::multiply_add(left[r], right, sum[r][c]);
+            }
+        }
+    }
+    if (p < k) {
+        for (int c = 0; c < cols; ++c) {
+            const V right = load_tail<L>(w + c * w_row + p, k - p);
+            for (int r = 0; r < Rows; ++r) {
+                sum[r][c] = L::multiply_add(load_tail<L>(x + r * x_row + p, k - p), right, sum[r][c]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 2
+        for (int q = 0; q < Quads; ++q) {
+            T total[4];
+            L::sums(sum[r][4 * q], sum[r][4 * q + 1], sum[r][4 * q + 2], sum[r][4 * q + 3], total);
+            for (int c = 0; c < 4; ++c) {
+                y[r * y_row + 4 * q + c] = bias == nullptr ? total[c] : total[c] + bias[4 * q + c];
+            }
+        }
+    }
+}
+
+template <class T, int Rows>
+void dot_single(const T* x, Index x_row, const T* w, Index k, const T* bias, T* y, Index y_row)
+{
+    using L = Lanes<T>;
+    for (int r = 0; r < Rows; ++r) {
+        typename L::V sum = L::zero();
+        Index p = 0;
+        for (; p + L::count <= k; p += L::count) {
+            sum = L::multiply_add(L::load(x + r * x_row + p), L::load(w + p), sum);
+        }
+        if (p < k) {
+            sum = L::multiply_add(load_tail<L>(x + r * x_row + p, k - p), load_tail<L>(w + p, k - p), sum);
+        }
+        T total[4];
+        L::sums(sum, L::zero(), L::zero(), L::zero(), total);
+        y[r * y_row] = bias == nullptr ? total[0] : total[0] + bias[0];
+    }
+}
+
+template <class T, int Rows>
+void dot_strip(const T* x, Index x_row, const T* w, Index w_row, Index n, Index k, const T* bias, T* y, Index y_row)
+{
+    constexpr int quads = Rows * 8 <= dot_rows * 4 ? 2 : 1;
+    const auto offset = [bias](Index j) { return bias == nullptr ? nullptr : bias + j; };
+    Index j = 0;
+    for (; j + 4 * quads <= n; j += 4 * quads) {
+        dot_block<T, Rows, quads>(x, x_row, w + j * w_row, w_row, k, offset(j), y + j, y_row);
+    }
+    for (; j + 4 <= n; j += 4) {
+        dot_block<T, Rows, 1>(x, x_row, w + j * w_row, w_row, k, offset(j), y + j, y_row);
+    }
+    for (; j < n; ++j) {
+        dot_single<T, Rows>(x, x_row, w + j * w_row, k, offset(j), y + j, y_row);
+    }
+}
+
+template <class T, int Rows>
+void dot_ladder(Index rows, const T* x, Index x_row, const T* w, Index w_row, Index n, Index k, const T* bias, T* y,
+                Index y_row)
+{
+    if (rows == Rows) {
+        dot_strip<T, Rows>(x, x_row, w, w_row, n, k, bias, y, y_row);
+    } else if constexpr (Rows > 1) {
+        dot_ladder<T, Rows - 1>(rows, x, x_row, w, w_row, n, k, bias, y, y_row);
+    }
+}
+
+template <class T>
+void dots(const T* x, Index x_row, Index rows, const T* w, Index w_row, Index n, Index k, const T* bias, T* y,
+          Index y_row)
+{
+    for (Index i = 0; i < rows; i += dot_rows) {
+        const Index now = rows - i < dot_rows ? rows - i : dot_rows;
+        dot_ladder<T, dot_rows>(now, x + i * x_row, x_row, w, w_row, n, k, bias, y + i * y_row, y_row);
+    }
+}
+
+}  // namespace

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernels as compiled for avx512.
+#include "libcore/compute/cpu/lanes_avx512.hpp"
+
+#include "libcore/compute/cpu/kernels_level.hpp"
+
+namespace stillhouse::compute::cpu {
+
+const Level level_avx512 = level_here("avx512", nullptr);
+
+}  // namespace stillhouse::compute::cpu
