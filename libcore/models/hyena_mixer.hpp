@@ -93,11 +93,19 @@ private:
                       Matrix<T> dx, Parameters<T>& gradient) const;
 
     // hyena_decode.cpp
+    void project(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, bool decode, T* y) const;
     void advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y, bool decode) const;
+    void chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                         HyenaState<T>& state) const;
+    void heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                         HyenaState<T>& state) const;
+    void extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const;
+    void chain_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                     HyenaState<T>& state) const;
+    void heads_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                     HyenaState<T>& state) const;
     void attend(Operations& ops, Sequences<const T> x, const Scratch<T>& v, HyenaState<T>& state, bool decode,
                 Matrix<T> features) const;
-    void output(Operations& ops, Sequences<const T> x, Matrix<const T> features, HyenaState<T>& state, bool decode,
-                Sequences<T> y) const;
 
     Index layer_;
     Index width_;                             // D

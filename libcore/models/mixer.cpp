@@ -3,6 +3,7 @@
 #include "libcore/models/mixer.hpp"
 
 #include "libcore/models/attention.hpp"
+#include "libcore/models/hyena.hpp"
 
 namespace stillhouse::models {
 namespace {
@@ -10,11 +11,6 @@ namespace {
 bool is_attention(const NetworkConfig& config, Index layer)
 {
     return config.mixers.at(static_cast<std::size_t>(layer)).kind == MixerKind::attention;
-}
-
-[[noreturn]] void refuse_convolution()   // until libcore/models/hyena.hpp has its bodies
-{
-    throw_error(ErrorCode::unsupported, "mixer: this build has attention alone");
 }
 
 }  // namespace
@@ -35,7 +31,7 @@ template <class T>
 std::unique_ptr<Mixer<T>> make_mixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights)
 {
     if (!is_attention(config, layer)) {
-        refuse_convolution();
+        return make_hyena_mixer(config, layer, weights);
     }
     return make_attention_mixer(config, layer, weights);
 }
@@ -43,7 +39,7 @@ std::unique_ptr<Mixer<T>> make_mixer(const NetworkConfig& config, Index layer, c
 std::vector<WeightShape> mixer_weights(const NetworkConfig& config, Index layer)
 {
     if (!is_attention(config, layer)) {
-        refuse_convolution();
+        return hyena_weights(config, layer);
     }
     return attention_weights(config, layer);
 }
@@ -52,7 +48,8 @@ template <class T>
 void initialize_mixer(const NetworkConfig& config, Index layer, std::uint64_t seed, Parameters<T>& weights)
 {
     if (!is_attention(config, layer)) {
-        refuse_convolution();
+        initialize_hyena(config, layer, seed, weights);
+        return;
     }
     initialize_attention(config, layer, seed, weights);
 }

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+// The long-convolution mixer token by token: its state, prefill and step, which are one walk with few or many tokens.
+#include "libcore/compute/vector.hpp"
+#include "libcore/models/hyena_kernels.hpp"
+#include "libcore/models/hyena_state.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stillhouse::models {
+
+namespace {
+
+constexpr Index strip = 64;            // channels a task steps
+constexpr Index first_lags = 256;      // of a response that grows with the sequence
+
+/// The last `count` rows of past ++ next of every sequence become the new past [batch, count, width].
+template <class T>
+void remember(typename HyenaState<T>::Part& past, Sequences<const T> next, Index count)
+{
+    const Index width = next.width;
+    for (Index b = 0; b < next.batch; ++b) {
+        T* const rows = past.of(b);
+        const Index kept = std::max<Index>(count - next.length, 0);
+        std::copy(rows + (count - kept) * width, rows + count * width, rows);
+        const Index taken = count - kept;
+        std::copy_n(next.token(b, next.length - taken), taken * width, rows + kept * width);
+    }
+}
+
+}  // namespace
+
+template <class T>
+std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution execution) const
+{
+    auto state = std::make_unique<HyenaState<T>>(execution, batch);
+    const Index past = std::max<Index>(mixer_.short_taps - 1, 0);
+    for (std::size_t p = 0; p < projections_.size(); ++p) {
+        state->past_z.push_back(state->make(past * n_));
+    }
+    state->past_x = state->make(std::max<Index>(mixer_.taps - 1, 0) * width_);
+    state->lines = wide() ? 1 : n_;
+    state->pace = wide() ? n_ : 1;
+    const bool linear = mixer_.kind == MixerKind::linear;
+    if (linear || execution == Execution::recurrent) {
+        const Index rings = wide() ? 2 : convolutions();
+        for (Index i = 0; i < rings && delay() > 0; ++i) {
+            state->late.push_back(state->make(delay() * n_));
+        }
+    }
+    if (linear) {
+        state->modes.push_back(state->make(n_ * mixer_.head_width));
+    } else if (execution == Execution::recurrent) {
+        auto filters = std::make_shared<HyenaFilters<T>>(recurrent_filters(mixer_, layer_, *weights_));
+        for (const auto& recurrence : filters->recurrences) {
+            state->modes.push_back(state->make(n_ * mixer_.head_width * recurrence.state_size()));
+        }
+        state->filters = std::move(filters);
+    } else {
+        const Index histories = wide() ? 2 : convolutions();
+        for (Index i = 0; i < histories; ++i) {
+            state->history.push_back(state->make(0));
+        }
+        if (execution == Execution::exact_modes) {
+            state->filters = std::make_shared<HyenaFilters<T>>(modal_filters(mixer_, layer_, *weights_));
+        } else {
+            STILLHOUSE_CHECK(!h_.empty());   // refresh comes first
+            state->responses.set(convolutions() * mixer_.filters, mixer_.filter_length, h_.data());
+        }
+    }
+    if (window_) {
+        state->window.emplace(window_->geometry(), batch);
+    }
+    if (kept_) {
+        state->kept.emplace(kept_->geometry(), batch);
+    }
+    return state;
+}
+
+/// N = 1 by recurrences: u_1 = k v, a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last.
+template <class T>
+void HyenaMixer<T>::chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                                    HyenaState<T>& state) const
+{
+    const Index strips = (n_ + strip - 1) / strip;
+    ops.pool().for_each(c.batch * strips, [&](Index task) {
+        const Index b = task / strips;
+        const Index first = task % strips * strip;
+        const Index count = std::min(strip, n_ - first);
+        T u[strip];
+        T fed[strip];
+        T y[strip];
+        for (Index t = 0; t < c.length; ++t) {
+            const Index base = (b * c.length + t) * n_ + first;
+            for (Index i = 0; i < count; ++i) {
+                u[i] = signals[1].data()[base + i] * signals[2].data()[base + i];
+            }
+            for (Index g = 0; g < convolutions(); ++g) {
+                const auto at = static_cast<std::size_t>(g);
+                if (delay() > 0) {                    // what left the ring is as old as the delay
+                    T* const slot = state.late[at].of(b) + (state.position + t) % delay() * n_ + first;
+                    std::copy_n(slot, count, fed);
+                    std::copy_n(u, count, slot);
+                } else {
+                    std::copy_n(u, count, fed);
+                }
+                const auto& recurrence = state.filters->recurrences[at];
+                recurrence.step(fed, filter_of_.data() + first, count,
+                                state.modes[at].of(b) + first * recurrence.state_size(), y);
+                const T* const gate = signals[g + 1 < convolutions() ? 3 + at : 0].data() + base;
+                for (Index i = 0; i < count; ++i) {
+                    u[i] = (y[i] + skip(g, first + i) * u[i]) * gate[i];
+                }
+            }
+            std::copy_n(u, count, c.data + base);
+        }
+    });
+}
+
+/// N > 1 by recurrences of all k_i v_j, or for `linear` their sums; the inputs come `delay` tokens late.
+template <class T>
+void HyenaMixer<T>::heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                                    HyenaState<T>& state) const
+{
+    const Index width = mixer_.head_width;
+    const Index square = width * width;
+    const bool linear = mixer_.kind == MixerKind::linear;
+    ops.pool().for_each(c.batch * head_count(), [&](Index task) {
+        const Index b = task / head_count();
+        const Index m = task % head_count();
+        const Index states = linear ? 1 : state.filters->recurrences[0].state_size();
+        const std::vector<Index> filter_of(static_cast<std::size_t>(square),
+                                           head_filter_[static_cast<std::size_t>(m)]);
+        T* const memory = state.modes[0].of(b) + m * square * states;
+        Scratch<T> u(square);
+        Scratch<T> y(square);
+        std::vector<T> late(static_cast<std::size_t>(2 * width));
+        const T s = skip(0, m * width);
+        for (Index t = 0; t < c.length; ++t) {
+            const Index base = (b * c.length + t) * n_ + m * width;
+            const T* const q = signals[0].data() + base;
+            const T* const k = signals[1].data() + base;
+            const T* const v = signals[2].data() + base;
+            const T* fed_k = k;
+            const T* fed_v = v;
+            if (delay() > 0) {
+                const Index slot = (state.position + t) % delay() * n_ + m * width;
+                for (Index i = 0; i < width; ++i) {
+                    late[static_cast<std::size_t>(i)] = std::exchange(state.late[0].of(b)[slot + i], k[i]);
+                    late[static_cast<std::size_t>(width + i)] = std::exchange(state.late[1].of(b)[slot + i], v[i]);
+                }
+                fed_k = late.data();
+                fed_v = late.data() + width;
+            }
+            for (Index i = 0; i < width; ++i) {
+                for (Index j = 0; j < width; ++j) {
+                    u.data()[i * width + j] = fed_k[i] * fed_v[j];
+                }
+            }
+            const T* sums = y.data();
+            if (linear) {
+                for (Index i = 0; i < square; ++i) {
+                    memory[i] += u.data()[i];
+                }
+                sums = memory;
+            } else {
+                state.filters->recurrences[0].step(u.data(), filter_of.data(), square, memory, y.data());
+            }
+            T* const out = c.data + base;
+            std::fill_n(out, width, T(0));
+            for (Index i = 0; i < width; ++i) {
+                for (Index j = 0; j < width; ++j) {
+                    out[j] += q[i] * (sums[i * width + j] + s * (k[i] * v[j]));
+                }
+            }
+        }
+    });
+}
+
+/// Responses that reach as far as `tokens` tokens need.
+template <class T>
+void HyenaMixer<T>::extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const
+{
+    if (state.execution() != Execution::exact_modes || state.responses.lags >= tokens) {
+        return;
+    }
+    const Index lags = std::max({tokens, 2 * state.responses.lags, first_lags});
+    const Index filters = convolutions() * mixer_.filters;
+    Buffer<T> h(filters * lags);
+    modal_responses(*state.filters, ops.pool(), Matrix<T>(h.data(), filters, lags));
+    state.responses.set(filters, lags, h.data());
+}
+
+/// N = 1 over all past inputs, which the state keeps: by FFT for many new tokens, by one dot product for a single one.
+template <class T>
+void HyenaMixer<T>::chain_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                                HyenaState<T>& state) const
+{
+    const Index total = state.position + c.length;
+    const Index rows = c.batch * n_;
+    const HyenaResponses<T>& responses = state.responses;
+    const Index lags = std::min(responses.lags, total);
+    std::vector<Index> filter_of(static_cast<std::size_t>(rows));
+    for (Index r = 0; r < rows; ++r) {
+        filter_of[static_cast<std::size_t>(r)] = filter_of_[static_cast<std::size_t>(r % n_)];
+    }
+    Scratch<T> y(c.length > 1 ? rows * total : rows);
+    const Index pitch = c.length > 1 ? total : 1;
+    for (Index g = 0; g < convolutions(); ++g) {
+        const auto at = static_cast<std::size_t>(g);
+        T* const u = state.history[at].data.data();
+        const Index shift = g * mixer_.filters;
+        if (g == 0) {
+            for_tiles(ops.pool(), c.batch, n_, c.length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
+                for (Index i = c0; i < c1; ++i) {
+                    for (Index t = t0; t < t1; ++t) {
+                        const Index token = (b * c.length + t) * n_ + i;
+                        u[(b * n_ + i) * state.capacity + state.position + t] =
+                            signals[1].data()[token] * signals[2].data()[token];
+                    }
+                }
+            });
+        }
+        if (c.length > 1) {
+            ops.convolve(Matrix<const T>(u, rows, total, state.capacity),
+                         Matrix<const T>(responses.forward.data() + shift * responses.lags, mixer_.filters, lags,
+                                         responses.lags),
+                         filter_of.data(), Matrix<T>(y.data(), rows, total));
+        } else {
+            ops.pool().for_each((rows + strip - 1) / strip, [&](Index task) {
+                for (Index r = task * strip; r < std::min((task + 1) * strip, rows); ++r) {
+                    const T* const h = responses.reversed.data() +
+                                       (shift + filter_of[static_cast<std::size_t>(r)] + 1) * responses.lags - lags;
+                    y.data()[r] = compute::dot(h, u + r * state.capacity + total - lags, lags);
+                }
+            });
+        }
+        T* const next = g + 1 < convolutions() ? state.history[at + 1].data.data() : nullptr;
+        const T* const gate = signals[next != nullptr ? 3 + at : 0].data();
+        for_tiles(ops.pool(), c.batch, n_, c.length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
+            for (Index i = c0; i < c1; ++i) {
+                const Index row = b * n_ + i;
+                for (Index t = t0; t < t1; ++t) {
+                    const Index token = (b * c.length + t) * n_ + i;
+                    const Index place = row * state.capacity + state.position + t;
+                    const T a = y.data()[row * pitch + pitch - c.length + t] + skip(g, i) * u[place];
+                    (next != nullptr ? next[place] : c.data[token]) = a * gate[token];
+                }
+            }
+        });
+    }
+}
+
+/// N > 1 over all past k and v: c_t[j] = sum_s (h[t - s] + skip [s = t]) (q_t . k_s) v_s[j].
+template <class T>
+void HyenaMixer<T>::heads_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
+                                HyenaState<T>& state) const
+{
+    const Index width = mixer_.head_width;
+    const HyenaResponses<T>& responses = state.responses;
+    for (std::size_t part = 0; part < 2; ++part) {       // [token, n] within a sequence
+        for (Index b = 0; b < c.batch; ++b) {
+            std::copy_n(signals[1 + part].data() + b * c.length * n_, c.length * n_,
+                        state.history[part].of(b) + state.position * n_);
+        }
+    }
+    ops.pool().for_each(c.batch * head_count(), [&](Index task) {
+        const Index b = task / head_count();
+        const Index m = task % head_count();
+        const T* const h = responses.forward.data() + head_filter_[static_cast<std::size_t>(m)] * responses.lags;
+        const T* const k = state.history[0].of(b) + m * width;
+        const T* const v = state.history[1].of(b) + m * width;
+        const T s0 = skip(0, m * width);
+        for (Index t = 0; t < c.length; ++t) {
+            const Index now = state.position + t;
+            const Index token = (b * c.length + t) * n_ + m * width;
+            T* const out = c.data + token;
+            std::fill_n(out, width, T(0));
+            for (Index s = std::max<Index>(0, now - responses.lags + 1); s <= now; ++s) {
+                const T weight = s == now ? h[0] + s0 : h[now - s];
+                if (weight != T(0)) {
+                    compute::axpy(weight * compute::dot(signals[0].data() + token, k + s * n_, width), v + s * n_,
+                                  width, out);
+                }
+            }
+        }
+    });
+}
+
+/// Window and kept heads into their columns.
+template <class T>
+void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, const Scratch<T>& v, HyenaState<T>& state,
+                           bool decode, Matrix<T> features) const
+{
+    const Index tokens = x.tokens();
+    const auto run = [&](const SoftmaxAttention<T>& attention, const HyenaProjection<T>& to_q,
+                         const HyenaProjection<T>& to_k, const T* values, AttentionCache<T>& cache,
+                         const std::vector<Index>& columns, Index first) {
+        const auto width = static_cast<Index>(columns.size());
+        Scratch<T> q(tokens * width);
+        Scratch<T> k(tokens * width);
+        Scratch<T> y(tokens * width);
+        project(ops, to_q, x.rows(), decode, q.data());
+        project(ops, to_k, x.rows(), decode, k.data());
+        const auto shaped = [&](const Scratch<T>& s) { return Sequences<T>(s.data(), x.batch, x.length, width); };
+        if (decode) {
+            attention.step(ops, shaped(q).rows(), shaped(k).rows(), Matrix<const T>(values, tokens, width), cache,
+                           shaped(y).rows());
+        } else {
+            attention.prefill(ops, shaped(q), shaped(k), Sequences<const T>(values, x.batch, x.length, width), cache,
+                              shaped(y));
+        }
+        scatter_columns(ops.pool(), Matrix<const T>(y.data(), tokens, width), columns, first, features);
+    };
+    if (window_) {
+        run(*window_, window_q_, window_k_, v.data(), *state.window, columns_, mixer_.channels);
+    }
+    if (kept_) {
+        Scratch<T> values(tokens * static_cast<Index>(kept_columns_.size()));
+        project(ops, kept_v_, x.rows(), decode, values.data());
+        run(*kept_, kept_q_, kept_k_, values.data(), *state.kept, kept_columns_, 0);
+    }
+}
+
+template <class T>
+void HyenaMixer<T>::project(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, bool decode, T* y) const
+{
+    const T* const bias = p.bias != nullptr ? p.bias->values.data() : nullptr;
+    const Matrix<T> out(y, x.rows, p.weight->shape[0]);
+    if (decode) {
+        ops.linear_decode(x, p.weight->matrix(), bias, out);
+    } else {
+        ops.linear(x, p.weight->matrix(), bias, out);
+    }
+}
+
+template <class T>
+void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y,
+                            bool decode) const
+{
+    STILLHOUSE_CHECK(x.width == width_ && x.batch == state.batch());
+    if (x.length == 0) {
+        return;
+    }
+    const Index tokens = x.tokens();
+    const Index total = state.position + x.length;
+    const auto shaped = [&](const Scratch<T>& s) { return Sequences<T>(s.data(), x.batch, x.length, n_); };
+
+    std::vector<Scratch<T>> signals;
+    Scratch<T> z(tokens * n_);
+    for (std::size_t p = 0; p < projections_.size(); ++p) {
+        signals.emplace_back(tokens * n_);
+        project(ops, projections_[p], x.rows(), decode, z.data());
+        shorten(ops, projections_[p], shaped(z), state.past_z[p].data.data(), shaped(signals.back()));
+        if (mixer_.short_taps > 1) {
+            remember<T>(state.past_z[p], shaped(z), mixer_.short_taps - 1);
+        }
+    }
+
+    const Index columns = out_weight_->shape[1];
+    Scratch<T> features_store(tokens * columns);
+    const Matrix<T> features(features_store.data(), tokens, columns);
+    const bool direct = columns == n_;
+    if (!kept_columns_.empty()) {
+        std::fill_n(features.data, tokens * columns, T(0));
+    }
+    const Sequences<T> c = direct ? shaped(features_store) : shaped(z);   // z has served
+    if (mixer_.kind == MixerKind::linear || (wide() && state.execution() == Execution::recurrent)) {
+        heads_recurrent(ops, signals, c, state);
+    } else if (state.execution() == Execution::recurrent) {
+        chain_recurrent(ops, signals, c, state);
+    } else {
+        extend_responses(ops, total, state);
+        state.reserve(total);
+        if (wide()) {
+            heads_exact(ops, signals, c, state);
+        } else {
+            chain_exact(ops, signals, c, state);
+        }
+    }
+    if (!direct) {
+        scatter_columns(ops.pool(), Matrix<const T>(c.rows()), columns_, 0, features);
+        attend(ops, x, signals[2], state, decode, features);
+    }
+
+    HyenaProjection<T> out;
+    out.weight = out_weight_;
+    out.bias = out_bias_;
+    project(ops, out, Matrix<const T>(features), decode, y.data);
+    if (taps_ != nullptr) {
+        const Index lags = mixer_.taps;
+        Scratch<T> wide_x(tokens * lags * width_);
+        for (Index b = 0; b < x.batch; ++b) {
+            for (Index t = 0; t < x.length; ++t) {
+                for (Index j = 0; j < lags; ++j) {
+                    const T* const from = t >= j ? x.token(b, t - j) : state.past_x.of(b) + (lags - 1 + t - j) * width_;
+                    std::copy_n(from, width_, wide_x.data() + ((b * x.length + t) * lags + j) * width_);
+                }
+            }
+        }
+        HyenaProjection<T> taps;
+        taps.weight = taps_;
+        Scratch<T> more(tokens * width_);
+        project(ops, taps, Matrix<const T>(wide_x.data(), tokens, lags * width_), decode, more.data());
+        for (Index i = 0; i < tokens * width_; ++i) {
+            y.data[i] += more.data()[i];
+        }
+        if (lags > 1) {
+            remember<T>(state.past_x, x, lags - 1);
+        }
+    }
+    state.position = total;
+}
+
+template <class T>
+void HyenaMixer<T>::prefill(Operations& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const
+{
+    advance(ops, x, dynamic_cast<HyenaState<T>&>(state), y, false);
+}
+
+template <class T>
+void HyenaMixer<T>::step(Operations& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const
+{
+    STILLHOUSE_CHECK(x.stride == x.cols && y.stride == y.cols);
+    advance(ops, Sequences<const T>(x.data, x.rows, 1, x.cols), dynamic_cast<HyenaState<T>&>(state),
+            Sequences<T>(y.data, y.rows, 1, y.cols), true);
+}
+
+#define STILLHOUSE_INSTANTIATE(T)                                                                                     \
+    template std::unique_ptr<MixerState> HyenaMixer<T>::start(Index, Execution) const;                                \
+    template void HyenaMixer<T>::prefill(Operations&, Sequences<const T>, MixerState&, Sequences<T>) const;           \
+    template void HyenaMixer<T>::step(Operations&, Matrix<const T>, MixerState&, Matrix<T>) const;
+STILLHOUSE_INSTANTIATE(float)
+STILLHOUSE_INSTANTIATE(double)
+#undef STILLHOUSE_INSTANTIATE
+
+}  // namespace stillhouse::models
