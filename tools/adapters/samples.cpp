@@ -105,7 +105,53 @@ Index SampledRows<T>::good_rows(Index length) const
     return std::clamp<Index>((Index{1} << 28) / bytes, 1, 256);
 }
 
+Index RowPlan::batches() const
+{
+    return (full_rows() + batch - 1) / batch + (limit % length > 0 ? 1 : 0);
+}
+
+RowPlan::Place RowPlan::batch_at(Index number) const
+{
+    const Index first = number * batch;
+    if (first >= full_rows()) {
+        return {full_rows(), 1, limit % length};
+    }
+    return {first, std::min(batch, full_rows() - first), length};
+}
+
+template <class T>
+SampledBatches<T>::SampledBatches(const SampledRows<T>& rows, RowPlan plan)
+    : rows_(rows), plan_(plan), at_once_(rows.good_rows(plan.length))
+{
+}
+
+template <class T>
+RowPlan::Place SampledBatches<T>::read(Index number, Index last, std::vector<Index>& tokens, const Control& control)
+{
+    const RowPlan::Place place = plan_.batch_at(number);
+    tokens.resize(static_cast<std::size_t>(place.rows * place.length));
+    if (place.length < plan_.length) {
+        rows_.draw(place.first_row, place.rows, place.length, tokens.data(), control);
+        return place;
+    }
+    const Index wanted_end = place.first_row + place.rows;
+    for (Index row = place.first_row; row < wanted_end; ++row) {
+        if (row < drawn_first_ || row >= drawn_first_ + drawn_rows_) {
+            const Index end = std::min(plan_.full_rows(), (last + 1) * plan_.batch);
+            drawn_first_ = row;
+            drawn_rows_ = std::min(at_once_, end - row);
+            drawn_.resize(static_cast<std::size_t>(drawn_rows_ * plan_.length));
+            rows_.draw(drawn_first_, drawn_rows_, plan_.length, drawn_.data(), control);
+        }
+        std::copy_n(drawn_.begin() + (row - drawn_first_) * plan_.length, plan_.length,
+                    tokens.begin() + (row - place.first_row) * plan_.length);
+    }
+    return place;
+}
+
 template class SampledRows<float>;
 template class SampledRows<double>;
+template class SampledBatches<float>;
+template class SampledBatches<double>;
 
 }  // namespace stillhouse::adapters

@@ -35,12 +35,49 @@ public:
     /// Rows worth drawing at once: the caches stay within a quarter of a GiB.
     Index good_rows(Index length) const;
 
+    const models::NetworkConfig& config() const { return network_.config(); }
+
 private:
     const models::Network<T>& network_;
     SpecialTokens special_;
     std::vector<bool> allowed_;
     std::uint64_t seed_;
     models::Execution execution_;
+};
+
+/// `limit` tokens in rows of `length` and batches of `batch` rows; where they do not come out even, the last full row may
+/// end a smaller batch, and what is left is one shorter row, a batch of its own.
+struct RowPlan {
+    Index limit = 0;
+    Index length = 0;
+    Index batch = 0;
+
+    struct Place {
+        Index first_row = 0;
+        Index rows = 0;
+        Index length = 0;
+    };
+    Index full_rows() const { return limit / length; }
+    Index batches() const;
+    Place batch_at(Index number) const;
+};
+
+/// The batches of a plan, drawn many rows at a time.
+template <class T>
+class SampledBatches {
+public:
+    SampledBatches(const SampledRows<T>& rows, RowPlan plan);
+
+    /// tokens[rows, length] of a batch; batches are asked for in ascending order, `last` is the last that will be.
+    RowPlan::Place read(Index number, Index last, std::vector<Index>& tokens, const Control& control);
+
+private:
+    const SampledRows<T>& rows_;
+    RowPlan plan_;
+    Index at_once_;
+    Index drawn_first_ = 0;
+    Index drawn_rows_ = 0;
+    std::vector<Index> drawn_;
 };
 
 }  // namespace stillhouse::adapters
