@@ -215,8 +215,9 @@ void add_lower_layer(Givens& given, const Option& option, Given value)
 void read_options(const Tool& tool, const std::string& path, Origin origin, Givens& given)
 {
     constexpr std::uint64_t largest = 1 << 20;
+    const std::string text = formats::read_file(path, largest);
     with_context(path, [&] {
-        for (ConfigLine& line : parse_config(formats::read_file(path, largest))) {
+        for (ConfigLine& line : parse_config(text)) {
             const std::string where = "line " + std::to_string(line.line) + ": ";
             const Option* option = find_option(tool, (line.key.size() == 1 ? "-" : "--") + line.key);
             if (option == nullptr || option->hidden) {

@@ -80,6 +80,10 @@ cli::Exit run(const Settings& s, cli::Context& context)
         throw std::runtime_error("unforeseen");
     }
     context.check_output(true);
+    if (context.dry_run()) {
+        context.note("would copy");
+        return cli::Exit::ok;
+    }
     if (context.prints_results()) {
         context.result(context.history_entry(), "settings on a terminal");
     }

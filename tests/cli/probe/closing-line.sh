@@ -1,0 +1,1 @@
+probe -t 3 -o out.mts

@@ -1,0 +1,1 @@
+probe -q -o out.mts
