@@ -29,24 +29,29 @@ public:
     /// *replaced, when given, is raised by the number of replacements.
     std::vector<Token> encode(std::string_view text, Special special, Index* replaced = nullptr) const;
 
-    /// Decodes; bytes that are no UTF-8 become U+FFFD as the library does. Ids without text decode to nothing.
+    /// Decodes; bytes that are no UTF-8 become U+FFFD as the library does. Ids without text decode to nothing, those
+    /// outside of 0 .. size-1 among them.
     std::string decode(const std::vector<Token>& ids, bool skip_special) const;
 
-    Index size() const;                            // ids 0 .. size-1 (added tokens included)
+    Index size() const;                            // ids 0 .. size-1 (added tokens included); may have gaps
     bool has_text(Token id) const;                 // false for the padding of a vocabulary
     bool is_special(Token id) const;
     Token id_of(std::string_view text) const;      // exact vocabulary entry or added token, -1 when absent
 
-    /// Encodes a text that arrives in pieces, in memory that does not grow with it: after each `feed` the ids of all
-    /// that cannot change any more are appended. `finish` appends the rest and the suffix. The ids equal those of
-    /// encode(whole text). Safe places to cut are proved from the vocabulary (see tokenizer.cpp).
+    /// Encodes a text that arrives in pieces, in memory that does not grow with it: `feed` appends the ids of what
+    /// cannot change any more, in blocks of some 64 KiB of text; `finish` appends the rest and the suffix. The ids equal
+    /// those of encode(whole text). Safe places to cut are proved in tokenizer_chain.hpp (words without end),
+    /// tokenizer_scan.hpp (pieces) and tokenizer_normalize.cpp (NFC). What has to be kept grows only with texts that no
+    /// cut is safe in: endless combining marks (NFC sorts them), endless white space before a token with lstrip or in
+    /// the llama3 and qwen2 patterns, endless unknown characters of a vocabulary without byte fallback.
     class Stream {
     public:
         Stream(const Tokenizer& tokenizer, Special special);
         ~Stream();
+        Stream(Stream&&) noexcept;
         void feed(std::string_view bytes, std::vector<Token>& ids);
-        void finish(std::vector<Token>& ids);
-        Index replaced() const;                    // invalid UTF-8 sequences so far
+        void finish(std::vector<Token>& ids);      // another text may follow
+        Index replaced() const;                    // invalid UTF-8 sequences in the bytes encoded so far
     private:
         struct State;
         std::unique_ptr<State> state_;
@@ -57,6 +62,7 @@ public:
     public:
         Printer(const Tokenizer& tokenizer, bool skip_special);
         ~Printer();
+        Printer(Printer&&) noexcept;
         std::string put(Token id);
         std::string finish();
     private:
@@ -64,8 +70,8 @@ public:
         std::unique_ptr<State> state_;
     };
 
+    struct Tables;                                 // tokenizer_tables.hpp
 private:
-    struct Tables;
     std::unique_ptr<Tables> tables_;
 };
 
