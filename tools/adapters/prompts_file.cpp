@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// JSON lines that survive a stop.
+#include "tools/adapters/prompts_file.hpp"
+
+#include "libcore/base/error.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace stillhouse::adapters {
+
+std::string join_ids(const std::vector<Token>& ids)
+{
+    std::string text;
+    for (const Token id : ids) {
+        text += (text.empty() ? "" : ",") + std::to_string(id);
+    }
+    return text;
+}
+
+PartialLines::PartialLines(const std::string& output, bool resume, const std::string& settings)
+{
+    if (output.empty() || output == "-" || output.compare(0, 5, "/dev/") == 0) {
+        return;
+    }
+    path_ = output + ".partial";
+    if (resume && ::access(path_.c_str(), F_OK) == 0) {
+        with_context(path_, [&] { read(settings); });
+    }
+    const std::string all = settings + "\n" + lines_;
+    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        throw_error(ErrorCode::io, path_ + ": cannot create: " + std::strerror(errno));
+    }
+    file_ = formats::Fd(fd, path_, true);
+    file_.write_full(reinterpret_cast<const std::byte*>(all.data()), all.size());
+}
+
+PartialLines::~PartialLines() = default;
+
+void PartialLines::read(const std::string& settings)
+{
+    std::string text = formats::read_file(path_);
+    text.resize(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);   // a torn line is none
+    const std::size_t first = text.find('\n');
+    if (first == std::string::npos) {
+        return;
+    }
+    if (text.compare(0, first, settings) != 0) {
+        throw_error(ErrorCode::bad_data, "its lines were made with other settings or of another model; remove it, or give "
+                                         "the same settings again");
+    }
+    lines_ = text.substr(first + 1);
+    for (const char c : lines_) {
+        done_ += c == '\n' ? 1 : 0;
+    }
+}
+
+void PartialLines::add(const std::string& line)
+{
+    lines_ += line + "\n";
+    if (file_.get() >= 0) {
+        file_.write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
+        file_.write_full(reinterpret_cast<const std::byte*>("\n"), 1);
+    }
+}
+
+void PartialLines::remove()
+{
+    if (kept()) {
+        file_.close();
+        ::unlink(path_.c_str());
+    }
+}
+
+}  // namespace stillhouse::adapters
