@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Documents into rows, rows into numbered batches.
+#include "tools/adapters/token_source.hpp"
+
+#include "formats/stream/shard.hpp"
+#include "formats/tokenizer_json.hpp"
+#include "libcore/base/error.hpp"
+#include "tools/adapters/token_reader.hpp"
+
+#include <algorithm>
+#include <deque>
+
+namespace stillhouse::adapters {
+
+models::Tokenizer make_tokenizer(std::string_view tokenizer_json, const std::string& model)
+{
+    if (tokenizer_json.empty()) {
+        throw_error(ErrorCode::bad_data, model + ": has no tokenizer.json, so text cannot be encoded; "
+                                                 "put it beside the model or give token ids");
+    }
+    return with_context(model, [&] { return models::Tokenizer(formats::parse_tokenizer(tokenizer_json)); });
+}
+
+namespace {
+
+/// Rows as they come, gathered.
+class Gatherer {
+public:
+    Gatherer(std::unique_ptr<TokenReader> reader, const TokenRequest& request)
+        : reader_(std::move(reader)), request_(request)
+    {
+    }
+
+    std::optional<TokenBatch> next()
+    {
+        while (ready_.empty() && !done_) {
+            read();
+        }
+        if (ready_.empty()) {
+            return std::nullopt;
+        }
+        TokenBatch batch = std::move(ready_.front());
+        ready_.pop_front();
+        return batch;
+    }
+
+private:
+    void read()
+    {
+        bool ends = false;
+        const std::size_t before = document_.size();
+        done_ = !reader_->read(document_, ends);
+        total_ += static_cast<Index>(document_.size() - before);
+        if (request_.limit >= 0 && total_ >= request_.limit) {
+            document_.resize(document_.size() - static_cast<std::size_t>(total_ - request_.limit));
+            total_ = request_.limit;
+            done_ = true;
+        }
+        const auto length = static_cast<std::size_t>(request_.context);
+        std::size_t at = 0;
+        for (; document_.size() - at >= length; at += length) {
+            add_row(document_.data() + at, request_.context);
+        }
+        if ((ends || done_) && at < document_.size()) {
+            add_row(document_.data() + at, static_cast<Index>(document_.size() - at));
+            at = document_.size();
+        }
+        document_.erase(document_.begin(), document_.begin() + static_cast<std::ptrdiff_t>(at));
+        if (done_) {
+            close();
+            if (total_ == 0) {
+                throw_error(ErrorCode::bad_data,
+                            (request_.tokens.empty() ? request_.text.front() : request_.tokens)
+                                + std::string(request_.text.size() > 1 ? " and the other texts" : "")
+                                + ": no tokens: there is nothing to read");
+            }
+        }
+    }
+
+    void add_row(const Index* row, Index length)
+    {
+        if (batch_.rows > 0 && batch_.length != length) {
+            close();
+        }
+        batch_.length = length;
+        batch_.tokens.insert(batch_.tokens.end(), row, row + length);
+        if (++batch_.rows == request_.batch) {
+            close();
+        }
+    }
+
+    void close()
+    {
+        if (batch_.rows > 0) {
+            ready_.push_back(std::move(batch_));
+            batch_ = TokenBatch();
+            batch_.number = ++number_;
+        }
+    }
+
+    std::unique_ptr<TokenReader> reader_;
+    const TokenRequest& request_;
+    std::vector<Index> document_;      // of the present document, what is in no row yet
+    TokenBatch batch_;
+    std::deque<TokenBatch> ready_;
+    Index total_ = 0, number_ = 0;
+    bool done_ = false;
+};
+
+}  // namespace
+
+struct TokenSource::Shared {
+    TokenRequest request;
+    const models::Tokenizer* tokenizer;
+    Notice notice;
+    Open open;
+
+    std::unique_ptr<TokenReader> reader(bool with_notice) const
+    {
+        return request.tokens.empty() ? read_texts(request, *tokenizer, with_notice ? notice : Notice(), open)
+                                      : read_token_file(request, open);
+    }
+};
+
+TokenSource::TokenSource(TokenRequest request, const models::Tokenizer* tokenizer, Notice notice, Open open)
+{
+    if (request.text.empty() == request.tokens.empty()) {
+        throw_error(ErrorCode::bad_argument, "give either --text FILE... or --tokens FILE");
+    }
+    if (std::count(request.text.begin(), request.text.end(), "-") > 1) {
+        throw_error(ErrorCode::bad_argument, "--text: - is given twice, but standard input can be read only once");
+    }
+    if (!request.tokens.empty() && !is_token_file_name(request.tokens)) {
+        throw_error(ErrorCode::bad_argument, "--tokens: '" + request.tokens
+                                                 + "': the kind of a token file is told by its name, which must end in "
+                                                   ".u16, .u32 or .npy");
+    }
+    if (request.context < 1 || request.batch < 1) {
+        throw_error(ErrorCode::bad_argument, "--context and --batch must be at least 1");
+    }
+    STILLHOUSE_CHECK(request.text.empty() || tokenizer != nullptr);
+    shared_ = std::make_shared<const Shared>(
+        Shared{std::move(request), tokenizer, std::move(notice), std::move(open)});
+}
+
+Index TokenSource::total() const
+{
+    std::vector<std::string> files = shared_->request.text;
+    if (files.empty()) {
+        files.push_back(shared_->request.tokens);
+    }
+    for (const std::string& file : files) {
+        if (file == "-" || !shared_->open(file).is_regular()) {
+            throw_error(ErrorCode::bad_argument, (file == "-" ? "standard input" : file)
+                                                     + std::string(" can be read only once, but --shard counts the "
+                                                                   "batches before it begins; give a file"));
+        }
+    }
+    Gatherer gatherer(shared_->reader(false), shared_->request);
+    Index count = 0;
+    while (gatherer.next()) {
+        ++count;
+    }
+    return count;
+}
+
+NextBatch TokenSource::batches(BatchRange range) const
+{
+    auto gatherer = std::make_shared<Gatherer>(shared_->reader(true), shared_->request);
+    return [shared = shared_, gatherer, range, next = Index{0}]() mutable -> std::optional<TokenBatch> {
+        while (range.last < 0 || next < range.last) {
+            std::optional<TokenBatch> batch = gatherer->next();
+            ++next;
+            if (!batch || batch->number >= range.first) {
+                return batch;
+            }
+        }
+        return std::nullopt;
+    };
+}
+
+NextBatch TokenSource::share(Index skip, Index part, Index parts) const
+{
+    if (parts == 1) {
+        return batches({skip, -1});
+    }
+    const formats::Share share = formats::share_of(std::max<Index>(0, total() - skip), part, parts);
+    return batches({skip + share.first, skip + share.first + share.count});
+}
+
+}  // namespace stillhouse::adapters
