@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Texts and token files as what an evaluation scores.
+#pragma once
+
+#include "libcore/evaluation/perplexity.hpp"
+#include "libcore/models/tokenizer.hpp"
+
+#include <string>
+#include <vector>
+
+namespace stillhouse::adapters {
+
+struct ScoredText {
+    std::vector<Index> tokens;                   // of all documents, one after the other
+    std::vector<evaluation::Window> windows;     // none reaches over a document's border
+    Index documents = 0;
+    Index encoded = 0;                           // tokens of the texts, prefixes not among them
+    Index words = 0;                             // pieces between white space; 0 for token files
+    Index bytes = 0;                             // of UTF-8; 0 for token files
+    Index replaced = 0;                          // invalid UTF-8 sequences
+};
+
+struct ScoredTextOptions {
+    Index context = 0;
+    Index stride = 0;
+    Token prefix = -1;                           // >= 0: begins every document and every block, so that all is scored
+    Index limit = -1;                            // tokens of each document; -1: all
+};
+
+/// Each text is a document, encoded without the special tokens that the tokenizer adds. Error{bad_data}: no token to score.
+ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tokenizer& tokenizer,
+                        const ScoredTextOptions& options);
+
+/// Each row is a document. Error{bad_data}: as above, ids outside the vocabulary.
+ScoredText scored_tokens(const std::vector<std::vector<Index>>& rows, Index vocabulary,
+                         const ScoredTextOptions& options);
+
+}  // namespace stillhouse::adapters
