@@ -68,6 +68,13 @@ std::string paragraphs(const std::string& text, int width)
     return out;
 }
 
+/// Where the words tell what happens by default, the value of the variable would contradict them ("default the
+/// teacher's heads", and 0).
+bool shows_default(const Option& option)
+{
+    return !option.is_flag() && !option.default_text.empty() && option.about.find("default") == std::string::npos;
+}
+
 std::string example_text(const Tool::Example& example, int width)
 {
     return "  " + example.command + "\n" + wrap(example.what, width, 6);
@@ -94,7 +101,7 @@ std::string facts(const Option& option)
     if (!option.choice_names.empty()) {
         all.push_back((option.is_list() ? "Of: " : "One of ") + join(option.choice_names, ", ") + ".");
     }
-    if (!option.is_flag() && !option.default_text.empty()) {
+    if (shows_default(option)) {
         all.push_back("Default: " + option.default_text + ".");
     }
     return join(all, " ");
@@ -140,8 +147,7 @@ std::string short_help(const Tool& tool, int width)
             continue;
         }
         ++lines;
-        const bool with_default = !option.is_flag() && !option.default_text.empty();
-        out += row(flags(option), option.about + (with_default ? " [" + option.default_text + "]" : ""), width);
+        out += row(flags(option), option.about + (shows_default(option) ? " [" + option.default_text + "]" : ""), width);
     }
     if (left_out > 0) {
         out += "  ... and " + std::to_string(left_out) + " more\n";

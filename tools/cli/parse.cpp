@@ -168,7 +168,9 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
     if (!extras.empty()) {
         refuse_extra(tool, extras.front());
     }
+    bool dumps_config = false;           // asks about options alone
     for (const auto& [option, row] : rows) {
+        dumps_config = dumps_config || (row->count() > 0 && option->name == "dump-config");
         if (row->count() > 0) {
             std::vector<std::string> values = unguarded(row->results());
             if (!option->takes_many) {
@@ -183,7 +185,7 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
         if (tool.positional.most >= 0 && n > tool.positional.most) {
             refuse_extra(tool, (*tool.positional.target)[static_cast<std::size_t>(tool.positional.most)]);
         }
-        if (missing || n < tool.positional.least) {
+        if ((missing || n < tool.positional.least) && !dumps_config) {
             refuse(tool.positional.placeholder + " is missing: " + tool.positional.about + see_help(tool));
         }
         for (const std::string& name : *tool.positional.target) {
