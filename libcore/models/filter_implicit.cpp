@@ -41,6 +41,8 @@ public:
         frequency_ = entry("frequency");
         positions_ = entry("positions");
         decay_ = entry("decay");
+        const std::string times_name = filter_name(layer, "filter_mlp.times");
+        times_ = weights.find(times_name) != nullptr ? &weights.at(times_name, {length_}) : nullptr;
     }
 
     void materialize(Operations<T>& ops, Matrix<T> h) const override
@@ -134,7 +136,13 @@ private:
         }
         return static_cast<T>(fade(f, n) + settings_.shift);
     }
-    double time(Index n) const { return length_ > 1 ? static_cast<double>(n) / static_cast<double>(length_ - 1) : 0.0; }
+    double time(Index n) const
+    {
+        if (times_ != nullptr) {
+            return static_cast<double>(times_->values[n]);
+        }
+        return length_ > 1 ? static_cast<double>(n) / static_cast<double>(length_ - 1) : 0.0;
+    }
     double fade(Index f, Index n) const
     {
         return std::exp(-time(n) * std::abs(static_cast<double>(decay_->values[f])));
@@ -154,6 +162,7 @@ private:
                 for (Index f = 0; f < rows_; ++f) {
                     sum += std::abs(static_cast<double>(h(f, n)));
                 }
+                sum = sum > 0.0 ? sum : 1.0;
                 for (Index f = 0; f < rows_; ++f) {
                     h(f, n) = static_cast<T>(static_cast<double>(h(f, n)) / sum);
                 }
@@ -237,6 +246,7 @@ private:
     const Entry* frequency_ = nullptr;
     const Entry* positions_ = nullptr;
     const Entry* decay_ = nullptr;
+    const Entry* times_ = nullptr;
 };
 
 }  // namespace
