@@ -27,6 +27,8 @@ struct Panels {
                      T* c, Index c_row, Finish<T> finish);
     /// to[j * to_step + i] = from[i * from_row + j], i < rows, j < cols
     void (*transpose)(const Element* from, Index from_row, Index rows, Index cols, Element* to, Index to_step);
+    /// to[i * to_step + j] = from[i * from_row + j], i < rows, j < cols; fast for tile_rows and panel_cols columns
+    void (*copy)(const Element* from, Index from_row, Index rows, Index cols, Element* to, Index to_step);
 };
 
 template <class T>

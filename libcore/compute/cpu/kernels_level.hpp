@@ -10,7 +10,8 @@ namespace {
 template <class T>
 constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
 {
-    return {{tile_rows, panel_vectors * Lanes<T>::count, multiply_panel<Lanes<T>, tile_rows>, transpose<T>},
+    return {{tile_rows, panel_vectors * Lanes<T>::count, multiply_panel<Lanes<T>, tile_rows>, transpose<T>,
+             copy_block<T, panel_vectors * Lanes<T>::count>},
             dots<T>,
             dot_of<T>,
             axpy_of<T>,

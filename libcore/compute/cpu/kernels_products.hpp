@@ -104,6 +104,30 @@ void transpose(const E* from, Index from_row, Index rows, Index cols, E* to, Ind
     }
 }
 
+template <class E, int Cols>
+void copy_fixed(const E* from, Index from_row, Index rows, E* to, Index to_step)
+{
+    for (Index i = 0; i < rows; ++i) {
+        __builtin_memcpy(to + i * to_step, from + i * from_row, Cols * sizeof(E));
+    }
+}
+
+template <class E, int Width>
+void copy_block(const E* from, Index from_row, Index rows, Index cols, E* to, Index to_step)
+{
+    if (cols == Width) {
+        copy_fixed<E, Width>(from, from_row, rows, to, to_step);
+    } else if (cols == tile_rows) {
+        copy_fixed<E, tile_rows>(from, from_row, rows, to, to_step);
+    } else {
+        for (Index i = 0; i < rows; ++i) {
+            for (Index j = 0; j < cols; ++j) {
+                to[i * to_step + j] = from[i * from_row + j];
+            }
+        }
+    }
+}
+
 /// The last k % count elements of a row, with zeros behind them.
 template <class L>
 typename L::V load_tail(const typename L::Element* from, Index n)

@@ -9,7 +9,8 @@ namespace stillhouse::compute::cpu {
 namespace {
 
 constexpr Panels<float, Pair> pair_panels{tile_rows, panel_vectors * PairLanes::count,
-                                          multiply_panel<PairLanes, tile_rows>, transpose<Pair>};
+                                          multiply_panel<PairLanes, tile_rows>, transpose<Pair>,
+                                          copy_block<Pair, panel_vectors * PairLanes::count>};
 
 }  // namespace
 

@@ -19,6 +19,7 @@ constexpr Index depth = 256;        // steps along k whose panel fits the first 
 constexpr Index rows_of_tile = 48;  // a multiple of every level's tile_rows
 constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
+constexpr Index packed_elements = Index{1} << 20;        // of the right operand at a time: they stay in cache
 constexpr Index kept_elements = Index{1} << 24;          // scratch above this is given back after the call
 
 Index ceil_div(Index a, Index b)
@@ -82,17 +83,13 @@ struct Plain {
             panels.transpose(b.row(j0), b.stride, cols, k, to, width);
             return;
         }
-        for (Index p = 0; p < k; ++p) {
-            std::copy_n(b.row(p) + j0, cols, to + p * width);
-        }
+        panels.copy(b.data + j0, b.stride, k, cols, to, width);
     }
 
     /// Rows i0 .. i0 + rows of a^T from p0 on as [p, tile_rows].
     void pack_transposed(Matrix<const T> a, Index i0, Index rows, Index p0, Index n, T* to) const
     {
-        for (Index p = 0; p < n; ++p) {
-            std::copy_n(a.row(p0 + p) + i0, rows, to + p * panels.tile_rows);
-        }
+        panels.copy(a.row(p0) + i0, a.stride, n, rows, to, panels.tile_rows);
     }
 
     static constexpr bool reads_in_place = true;
@@ -143,7 +140,7 @@ struct Paired {
 };
 
 template <class T, class Form>
-void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
+void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
               Transpose op_b, Index k, Finish<T> finish, Matrix<T> c)
 {
     using Element = typename Form::Element;
@@ -214,6 +211,23 @@ void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose o
             p0 += now;
         } while (p0 < steps);
     });
+}
+
+/// C in ranges of columns whose packed right operand fits the cache: a vocabulary is never packed as a whole.
+template <class T, class Form>
+void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
+              Transpose op_b, Index k, Finish<T> finish, Matrix<T> c)
+{
+    const Index range =
+        std::max<Index>(1, packed_elements / std::max<Index>(1, Form::steps(k)) / cols_of_tile) * cols_of_tile;
+    for (Index j = 0; j < c.cols; j += range) {
+        const Index cols = std::min(range, c.cols - j);
+        const Matrix<const T> part = op_b == Transpose::yes ? Matrix<const T>(b.data + j * b.stride, cols, k, b.stride)
+                                                            : Matrix<const T>(b.data + j, k, cols, b.stride);
+        Finish<T> end = finish;
+        end.bias = finish.bias == nullptr ? nullptr : finish.bias + j;
+        multiply_columns<T>(pool, form, a, op_a, part, op_b, k, end, Matrix<T>(c.data + j, c.rows, cols, c.stride));
+    }
 }
 
 template <class T>

@@ -92,7 +92,8 @@ BOOST_AUTO_TEST_CASE(ends_and_specials_are_right)
     std::vector<float> y(x.size());
     for (const compute::cpu::Level* const* level = compute::cpu::levels(); *level != nullptr; ++level) {
         (*level)->exp(x.data(), n, y.data());
-        BOOST_TEST((y[0] == 1 && y[1] == 1 && y[2] == inf && y[3] == 0 && std::isnan(y[4]) && y[5] == inf && y[6] == 0));
+        BOOST_TEST((y[0] == 1 && y[1] == 1 && y[2] == inf && y[3] == 0 && std::isnan(y[4])));
+        BOOST_TEST((y[5] == inf && y[6] == 0));
         (*level)->erf(x.data(), n, y.data());
         BOOST_TEST((y[0] == 0 && std::signbit(y[1]) && y[2] == 1 && y[3] == -1 && std::isnan(y[4]) && y[5] == 1));
         (*level)->tanh(x.data(), n, y.data());

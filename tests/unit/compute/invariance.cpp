@@ -55,7 +55,8 @@ std::vector<RowOperation<T>> row_operations()
         list.push_back({"softmax", k, k, [](Operations<T>& ops, const Dense<T>& x, Dense<T>& y) {
                             ops.softmax(x.in(), T(0.7), x.cols, y.out());
                         }});
-        for (const auto f : {compute::Activation::gelu_erf, compute::Activation::gelu_tanh, compute::Activation::silu}) {
+        using compute::Activation;
+        for (const auto f : {Activation::gelu_erf, Activation::gelu_tanh, Activation::silu}) {
             list.push_back({"activate", k, k, [f](Operations<T>& ops, const Dense<T>& x, Dense<T>& y) {
                                 ops.activate(f, x.row(0), x.data.size(), y.row(0));
                             }});
