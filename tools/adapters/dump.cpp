@@ -3,34 +3,15 @@
 #include "tools/adapters/dump.hpp"
 
 #include "formats/stream/shard.hpp"
-#include "libcore/base/error.hpp"
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 namespace stillhouse::adapters {
 
-namespace {
-
-void check_ids(const TokenBatch& batch, Index vocabulary)
-{
-    const auto bad = std::find_if(batch.tokens.begin(), batch.tokens.end(),
-                                  [&](Index id) { return id < 0 || id >= vocabulary; });
-    if (bad != batch.tokens.end()) {
-        throw_error(ErrorCode::bad_data, "batch " + std::to_string(batch.number) + ": id " + std::to_string(*bad) +
-                                             " at token " + std::to_string(bad - batch.tokens.begin()) +
-                                             " is outside the model's vocabulary of " + std::to_string(vocabulary));
-    }
-}
-
-}  // namespace
-
 BatchRange batch_range(Index total, Index skip, Index part, Index parts)
 {
-    if (total < 0) {
-        STILLHOUSE_CHECK(parts == 1);
-        return {skip, -1};
-    }
     const Index items = std::max<Index>(0, total - skip);
     const formats::Share share = formats::share_of(items, part, parts);
     return {skip + share.first, skip + share.first + share.count};
@@ -56,29 +37,91 @@ NextBatch sampled(const SampledRows<T>& rows, const RowPlan& plan, BatchRange ra
 template NextBatch sampled(const SampledRows<float>&, const RowPlan&, BatchRange, const Control&);
 template NextBatch sampled(const SampledRows<double>&, const RowPlan&, BatchRange, const Control&);
 
-template <class T>
-DumpTotals dump(const models::Network<T>* network, const models::NetworkConfig& config, const Shown& shown,
-                const NextBatch& next, formats::StreamWriter& writer, const Control& control)
+namespace {
+
+/// Needed for text, and to keep samples among the ids that have one.
+std::unique_ptr<models::Tokenizer> tokenizer_for(const DumpRequest& request, const ModelSource& source)
+{
+    if (request.tokens.text.empty() && (!request.sample || source.texts().tokenizer.empty())) {
+        return nullptr;
+    }
+    return std::make_unique<models::Tokenizer>(make_tokenizer(source.texts().tokenizer, source.name()));
+}
+
+formats::StreamWriter begin_stream(const ModelSource& source, const DumpRequest& request, const DumpTools& tools)
+{
+    formats::StreamInfo info = source.info();
+    info.kind = request.weights ? "model" : "tensors";
+    formats::mark_shard(info, request.part, request.parts);
+    formats::StreamWriter writer = tools.create(info);
+    write_texts(writer, source.texts());
+    return writer;
+}
+
+template <class Write>
+DumpTotals write_batches(const NextBatch& next, const Control& control, const Write& write)
 {
     DumpTotals totals;
     while (const std::optional<TokenBatch> batch = next()) {
         control.throw_if_stopped();
-        check_ids(*batch, config.vocabulary);
-        if (network == nullptr) {
-            write_tokens(writer, batch->number, batch->tokens.data(), batch->rows, batch->length, shown.owned);
-        } else {
-            write_activations(*network, shown, batch->number, batch->tokens.data(), batch->rows, batch->length, writer,
-                              control);
-        }
+        write(*batch);
         ++totals.batches;
         totals.tokens += batch->rows * batch->length;
         control.at(totals.tokens, -1, "tokens");
     }
     return totals;
 }
-template DumpTotals dump(const models::Network<float>*, const models::NetworkConfig&, const Shown&, const NextBatch&,
-                         formats::StreamWriter&, const Control&);
-template DumpTotals dump(const models::Network<double>*, const models::NetworkConfig&, const Shown&, const NextBatch&,
-                         formats::StreamWriter&, const Control&);
+
+}  // namespace
+
+DumpTotals dump_tokens(ModelSource& source, const DumpRequest& request, const DumpTools& tools)
+{
+    const auto tokenizer = tokenizer_for(request, source);
+    const TokenSource tokens(request.tokens, tokenizer.get(), tools.notice, tools.open);
+    const NextBatch next = tokens.share(request.skip, request.part, request.parts);
+    formats::StreamWriter writer = begin_stream(source, request, tools);
+    const DumpTotals totals = write_batches(next, tools.control, [&](const TokenBatch& batch) {
+        write_tokens(writer, batch.number, batch.tokens.data(), batch.rows, batch.length, request.shown.owned);
+    });
+    writer.finish();
+    return totals;
+}
+
+template <class T>
+DumpTotals dump(ModelSource& source, const DumpRequest& request, compute::Operations<T>& ops, const DumpTools& tools)
+{
+    const auto tokenizer = tokenizer_for(request, source);
+    // Whatever is wrong with the input should be known before the output begins.
+    std::optional<TokenSource> tokens;
+    NextBatch next;
+    if (!request.sample) {
+        tokens.emplace(request.tokens, tokenizer.get(), tools.notice, tools.open);
+        next = tokens->share(request.skip, request.part, request.parts);
+    }
+    Model<T> model = source.load<T>(request.weights ? ModelSource::Others::keep : ModelSource::Others::drop);
+    formats::StreamWriter writer = begin_stream(source, request, tools);
+    if (request.weights) {
+        write_weights(writer, model.config, model.weights, model.inventory);
+    }
+    model.inventory = {};
+    const models::Network<T> network(model.config, std::move(model.weights), ops);
+    std::optional<SampledRows<T>> rows;
+    if (request.sample) {
+        const Index vocabulary = model.config.vocabulary;
+        rows.emplace(network, special_tokens(model.texts.config, model.texts.generation_config, vocabulary),
+                     drawable(tokenizer.get(), vocabulary), request.seed);
+        const RowPlan plan{request.tokens.limit, request.tokens.context, request.tokens.batch};
+        next = sampled(*rows, plan, batch_range(plan.batches(), request.skip, request.part, request.parts),
+                       tools.control);
+    }
+    const DumpTotals totals = write_batches(next, tools.control, [&](const TokenBatch& batch) {
+        write_activations(network, request.shown, batch.number, batch.tokens.data(), batch.rows, batch.length, writer,
+                          tools.control);
+    });
+    writer.finish();
+    return totals;
+}
+template DumpTotals dump(ModelSource&, const DumpRequest&, compute::Operations<float>&, const DumpTools&);
+template DumpTotals dump(ModelSource&, const DumpRequest&, compute::Operations<double>&, const DumpTools&);
 
 }  // namespace stillhouse::adapters

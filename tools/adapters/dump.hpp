@@ -1,47 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loop of teacher-dump: batches of tokens, numbered over the whole, through the model into the stream.
+// The work of teacher-dump: batches of tokens, numbered over the whole, through the model into the stream.
 #pragma once
 
 #include "tools/adapters/activations.hpp"
+#include "tools/adapters/model.hpp"
 #include "tools/adapters/samples.hpp"
+#include "tools/adapters/token_source.hpp"
 
 #include <functional>
-#include <optional>
-#include <vector>
 
 namespace stillhouse::adapters {
 
-/// tokens[rows, length]
-struct TokenBatch {
-    Index number = 0;
-    Index rows = 0;
-    Index length = 0;
-    std::vector<Index> tokens;
-};
-
-/// Batches in ascending order of their numbers; nothing at the end.
-using NextBatch = std::function<std::optional<TokenBatch>()>;
-
-/// Numbers first to last - 1 of all batches.
-struct BatchRange {
-    Index first = 0;
-    Index last = -1;                             // -1: to the end
-};
-/// What is left after `skip` batches of `total` (-1: unknown, then parts must be 1), the part-th of so many parts.
+/// What is left after `skip` batches of `total`, the part-th of so many parts.
 BatchRange batch_range(Index total, Index skip, Index part, Index parts);
 
 /// Those of a range that the model draws itself.
 template <class T>
 NextBatch sampled(const SampledRows<T>& rows, const RowPlan& plan, BatchRange range, const Control& control);
 
+/// What teacher-dump is asked for.
+struct DumpRequest {
+    TokenRequest tokens;                         // files; for samples context, batch and limit alone count
+    bool sample = false;
+    std::uint64_t seed = 0;
+    Index skip = 0;                              // first batches left out
+    Index part = 1, parts = 1;                   // of --shard
+    bool weights = true;                         // written before the batches
+    Shown shown;                                 // nothing: tokens alone, no network is made
+
+    bool runs_network() const { return shown.any(); }
+};
+
+/// What the tool lends.
+struct DumpTools {
+    Notice notice;
+    TokenSource::Open open;
+    std::function<formats::StreamWriter(formats::StreamInfo)> create;
+    Control control;
+};
+
 struct DumpTotals {
     Index batches = 0;
     Index tokens = 0;
 };
-/// Writes every batch; `network` may be null when only tokens are shown. Error{bad_data}: no tokens at all, ids outside
-/// the vocabulary.
+
+/// The whole stream: texts, weights as they were stored, batches; of a shard marked as such. Memory is that of the model
+/// and one batch (samples: and their caches). Error{bad_data}: no tokens at all, ids outside the vocabulary, samples of
+/// a model without a first token.
 template <class T>
-DumpTotals dump(const models::Network<T>* network, const models::NetworkConfig& config, const Shown& shown,
-                const NextBatch& next, formats::StreamWriter& writer, const Control& control);
+DumpTotals dump(ModelSource& source, const DumpRequest& request, compute::Operations<T>& ops, const DumpTools& tools);
+/// The same without a network.
+DumpTotals dump_tokens(ModelSource& source, const DumpRequest& request, const DumpTools& tools);
 
 }  // namespace stillhouse::adapters
