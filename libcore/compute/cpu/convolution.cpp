@@ -119,14 +119,14 @@ void filter_all(ThreadPool& pool, Matrix<const T> u, Matrix<const T> h, const In
 template <class T>
 void convolve(ThreadPool& pool, Matrix<const T> u, Matrix<const T> h, const Index* filter_of, Matrix<T> y)
 {
-    filter_all(pool, u, h, filter_of, y, times<T>);
+    filter_all(pool, u, h, filter_of, y, [](Complex<T> a, Complex<T> b) { return times(a, b); });
 }
 
 template <class T>
 void convolve_adjoint(ThreadPool& pool, Matrix<const T> dy, Matrix<const T> h, const Index* filter_of, Matrix<T> du)
 {
     // Correlating with h: lags -(taps - 1) .. length - 1 occupy the transform without touching 0 .. length - 1.
-    filter_all(pool, dy, h, filter_of, du, times_conjugate<T>);
+    filter_all(pool, dy, h, filter_of, du, [](Complex<T> a, Complex<T> b) { return times_conjugate(a, b); });
 }
 
 template <class T>
