@@ -52,14 +52,15 @@ Token sample(const T* logits, Index n, const std::vector<bool>& allowed, const S
             }
         }
     }
-    // most probable first, lower id first among equals: the order decides ties and every sum below
+    // Most probable first, lower id first among equals: the order decides ties and every sum below. Where nothing is cut
+    // off it may as well be that of the ids: sorting a vocabulary costs more than all the rest.
     const auto before = [](const Choice& a, const Choice& b) {
         return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
     };
     if (how.top_k > 0 && how.top_k < static_cast<Index>(choices.size())) {
         std::partial_sort(choices.begin(), choices.begin() + how.top_k, choices.end(), before);
         choices.resize(static_cast<std::size_t>(how.top_k));
-    } else {
+    } else if (how.top_k > 0 || how.top_p < 1) {
         std::sort(choices.begin(), choices.end(), before);
     }
     double total = 0;
