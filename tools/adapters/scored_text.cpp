@@ -2,7 +2,10 @@
 // Texts and token files as what an evaluation scores.
 #include "tools/adapters/scored_text.hpp"
 
+#include "tools/adapters/token_reader.hpp"
+
 #include <algorithm>
+#include <utility>
 
 namespace stillhouse::adapters {
 
@@ -77,20 +80,43 @@ ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tok
     return result;
 }
 
-ScoredText scored_tokens(const std::vector<std::vector<Index>>& rows, Index vocabulary, const ScoredTextOptions& options)
+ScoredText scored_tokens(const std::string& path, Index vocabulary, const ScoredTextOptions& options,
+                         const TokenSource::Open& open)
 {
+    TokenRequest request;
+    request.tokens = path;
+    request.vocabulary = vocabulary;
+    const auto reader = read_token_file(request, open);
     ScoredText result;
-    for (std::size_t r = 0; r < rows.size(); ++r) {
-        const auto bad = std::find_if(rows[r].begin(), rows[r].end(), [&](Index id) { return id < 0 || id >= vocabulary; });
-        if (bad != rows[r].end()) {
-            throw_error(ErrorCode::bad_data, "row " + std::to_string(r) + ", token " +
-                        std::to_string(bad - rows[r].begin()) + ": id " + std::to_string(*bad) +
-                        " is outside the vocabulary of " + std::to_string(vocabulary));
+    std::vector<Index> tokens;
+    bool ends = false;
+    while (reader->read(tokens, ends)) {
+        if (ends) {
+            add_document(result, std::exchange(tokens, {}), options);
         }
-        add_document(result, rows[r], options);
     }
     require_windows(result);
     return result;
+}
+
+std::vector<std::string> read_files(const std::vector<std::string>& paths, const TokenSource::Open& open)
+{
+    std::vector<std::string> texts;
+    for (const std::string& path : paths) {
+        formats::Fd file = open(path);
+        std::string& text = texts.emplace_back();
+        constexpr std::size_t block = 1 << 20;
+        for (std::size_t have = 0;;) {
+            text.resize(have + block);
+            const std::size_t got = file.read_full(reinterpret_cast<std::byte*>(text.data()) + have, block);
+            have += got;
+            if (got < block) {
+                text.resize(have);
+                break;
+            }
+        }
+    }
+    return texts;
 }
 
 }  // namespace stillhouse::adapters

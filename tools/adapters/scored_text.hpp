@@ -4,6 +4,7 @@
 
 #include "libcore/evaluation/perplexity.hpp"
 #include "libcore/models/tokenizer.hpp"
+#include "tools/adapters/token_source.hpp"
 
 #include <string>
 #include <vector>
@@ -31,8 +32,11 @@ struct ScoredTextOptions {
 ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tokenizer& tokenizer,
                         const ScoredTextOptions& options);
 
-/// Each row is a document. Error{bad_data}: as above, ids outside the vocabulary.
-ScoredText scored_tokens(const std::vector<std::vector<Index>>& rows, Index vocabulary,
-                         const ScoredTextOptions& options);
+/// A token file (token_source.hpp), each row of a 2-D one a document. Error{bad_data}: as above, and what is in the file.
+ScoredText scored_tokens(const std::string& path, Index vocabulary, const ScoredTextOptions& options,
+                         const TokenSource::Open& open);
+
+/// The bytes of each file. Error{io}.
+std::vector<std::string> read_files(const std::vector<std::string>& paths, const TokenSource::Open& open);
 
 }  // namespace stillhouse::adapters
