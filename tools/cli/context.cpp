@@ -84,6 +84,28 @@ bool same_place(const std::string& a, const std::string& b)
     return !is_standard(a) && !is_standard(b) && (a == b || formats::same_file(a, b));
 }
 
+/// Everything that this run reads: what was opened, what is to be, and the files that options name.
+std::vector<std::string> inputs_of(const Context::State& state)
+{
+    std::vector<std::string> inputs = state.inputs;
+    if (state.tool->positional.target != nullptr) {
+        inputs.insert(inputs.end(), state.tool->positional.target->begin(), state.tool->positional.target->end());
+    }
+    for (const Option& option : state.tool->options) {
+        if (option.completion != "file") {
+            continue;
+        }
+        if (const auto* one = std::get_if<std::string*>(&option.target)) {
+            inputs.push_back(**one);
+        } else if (const auto* maybe = std::get_if<std::optional<std::string>*>(&option.target)) {
+            inputs.push_back((*maybe)->value_or(""));
+        } else if (const auto* several = std::get_if<std::vector<std::string>*>(&option.target)) {
+            inputs.insert(inputs.end(), (*several)->begin(), (*several)->end());
+        }
+    }
+    return inputs;
+}
+
 bool is_device(const std::string& path)
 {
     std::error_code failed;
@@ -179,22 +201,7 @@ void Context::check_output(bool binary)
         if (is_standard(path) || s.dry_run) {
             return;
         }
-        std::vector<std::string> inputs = state_->inputs;
-        if (state_->tool->positional.target != nullptr) {
-            inputs.insert(inputs.end(), state_->tool->positional.target->begin(), state_->tool->positional.target->end());
-        }
-        for (const Option& option : state_->tool->options) {
-            if (option.completion != "file") {
-                continue;
-            }
-            if (const auto* one = std::get_if<std::string*>(&option.target)) {
-                inputs.push_back(**one);
-            } else if (const auto* maybe = std::get_if<std::optional<std::string>*>(&option.target)) {
-                inputs.push_back((*maybe)->value_or(""));
-            } else if (const auto* several = std::get_if<std::vector<std::string>*>(&option.target)) {
-                inputs.insert(inputs.end(), (*several)->begin(), (*several)->end());
-            }
-        }
+        const std::vector<std::string> inputs = inputs_of(*state_);
         for (const std::string& input : inputs) {
             if (same_place(input, path) && !is_device(path)) {
                 refuse(path + ": is both input and output; write to another file");
@@ -255,7 +262,11 @@ formats::AtomicFile Context::create_output()
 formats::AtomicFile Context::create_file(const std::string& path)
 {
     const std::string name = path.empty() ? "-" : path;
-    for (const std::string& input : state_->inputs) {
+    std::vector<std::string> inputs = state_->inputs;
+    if (const auto* files = state_->tool->positional.target) {
+        inputs.insert(inputs.end(), files->begin(), files->end());
+    }
+    for (const std::string& input : inputs) {
         if (same_place(input, name) && !is_device(name)) {
             refuse(name + ": is both input and output; write to another file");
         }

@@ -228,6 +228,18 @@ std::string version_text(const Tool& tool, bool verbose)
     return out;
 }
 
+std::string example_lines(const Tool& tool)
+{
+    std::string out;
+    for (const Tool::Example& example : tool.examples) {
+        out += (example.runnable ? "run\t" : "skip\t") + example.command + "\n";
+    }
+    for (const Tool::Verb& verb : tool.verbs) {
+        out += example_lines(verb.tool);
+    }
+    return out;
+}
+
 std::string dump_config(const Tool& tool)
 {
     std::string out = "# " + tool.name + ": options in force, for --config\n";

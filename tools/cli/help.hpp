@@ -30,6 +30,9 @@ std::string bash_completion(const Tool& tool);
 std::string zsh_completion(const Tool& tool);
 std::string fish_completion(const Tool& tool);
 
+/// For the tests: a line an example, "run" or "skip", a tab, the command.
+std::string example_lines(const Tool& tool);
+
 /// The options in force, each under its comment.
 std::string dump_config(const Tool& tool);
 

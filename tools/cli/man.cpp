@@ -110,12 +110,13 @@ std::string verb_sections(const Tool& tool)
     std::string out;
     for (const Tool::Verb& verb : tool.verbs) {
         Tool one = verb.tool;
-        const std::size_t own = one.options.size();
         SharedSettings settings;
         add_shared_options(one, settings);
-        one.options.remove_if([](const Option& option) { return option.group == "Common options" && !option.short_name; });
-        one.options.remove_if([](const Option& option) { return std::string("hqvt").find(option.short_name) != std::string::npos &&
-                                                                option.group == "Common options" && option.short_name != 0; });
+        // What every verb has is told once, at the end.
+        one.options.remove_if([&](const Option& option) {
+            return std::any_of(tool.options.begin(), tool.options.end(),
+                               [&](const Option& common) { return common.key() == option.key(); });
+        });
         one.name = tool.name.substr(tool.name.find(' ') + 1) + " " + one.name;
         out += ".Ss " + plain(verb.tool.name) + "\n.Nm\n.Cm " + plain(verb.tool.name) + "\n.Op Ar options\n";
         if (verb.tool.positional.target != nullptr) {
@@ -130,9 +131,7 @@ std::string verb_sections(const Tool& tool)
         for (Option& option : one.options) {
             option.group = "Options";
         }
-        if (own > 0 || !one.options.empty()) {
-            out += option_list(one);
-        }
+        out += option_list(one);
     }
     return out;
 }

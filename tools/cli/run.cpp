@@ -8,7 +8,6 @@
 
 #include <csignal>
 #include <fcntl.h>
-#include <iostream>
 #include <new>
 #include <unistd.h>
 
@@ -91,6 +90,8 @@ bool only_told(Tool& tool, const SharedSettings& settings, bool short_asked, boo
         print(zsh_completion(tool));
     } else if (settings.generate == "fish") {
         print(fish_completion(tool));
+    } else if (settings.generate == "examples") {
+        print(example_lines(tool));
     } else {
         return false;
     }
@@ -166,6 +167,7 @@ int run_one(Tool& tool, const std::vector<std::string>& arguments, const std::fu
         inside.voice = &voice;
         inside.given = given;
         inside.shard = parse_shard(settings.shard);
+        voice.debug("begins: " + join(arguments, " "));
         tell_settings(voice, tool, given);
         Context context(std::move(state));
         try {

@@ -85,7 +85,7 @@ void add_shared_options(Tool& tool, SharedSettings& s)
                        "STILLHOUSE_DEVICE");
     }
     if (which.seed) {
-        Option& seed = add(&s.seed, "--seed", "N", "of all random numbers; the default is a constant");
+        Option& seed = add(&s.seed, "--seed", "N", "of all random numbers; a constant unless given");
         seed.in_history = true;
         in_environment(seed, "STILLHOUSE_SEED");
     }
@@ -141,8 +141,8 @@ void add_shared_options(Tool& tool, SharedSettings& s)
     add(&s.help_short, "-h", "", "short help").in_config = false;
     add(&s.help_long, "--help", "", "this help").in_config = false;
     add(&s.version, "--version", "", "print the version").in_config = false;
-    Option& generate = add(&s.generate, "--generate", "WHAT", "man, bash, zsh or fish");
-    generate.choices({"man", "bash", "zsh", "fish"});
+    Option& generate = add(&s.generate, "--generate", "WHAT", "man, bash, zsh, fish or examples");
+    generate.choices({"man", "bash", "zsh", "fish", "examples"});
     generate.hidden = true;
     generate.in_config = false;
 

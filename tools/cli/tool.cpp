@@ -106,6 +106,8 @@ Option& Tool::option(Target target, std::string names, std::string placeholder, 
             throw_error(ErrorCode::internal, "the table of " + name + " has an option called '" + names + "'");
         }
     }
+    // The dots of "FILE..." are those of many().
+    placeholder.resize(placeholder.find_last_not_of(". ") + 1);
     option.placeholder = std::move(placeholder);
     option.about = std::move(about);
     option.target = target;

@@ -1,6 +1,6 @@
 # colours on a terminal, unless the user says otherwise
 esc=$(printf '\033[33m')
-shown() { if grep -q -F "$esc"; then echo yes; else echo no; fi; }
+shown() { if grep -F "$esc" >/dev/null; then echo yes; else echo no; fi; }
 on-terminal err probe --json | shown
 NO_COLOR=1 on-terminal err probe --json | shown
 TERM=dumb on-terminal err probe --json | shown
