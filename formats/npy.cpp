@@ -292,7 +292,7 @@ Tensor read_npy(Fd& input, const std::string& name)
     });
 }
 
-std::string npy_header(DType dtype, const Shape& shape)
+std::string npy_header(DType dtype, const Shape& shape, std::size_t least)
 {
     static const char* const types[] = {"<f8", "<f4", "<f2", nullptr, "<i8", "<i4", "<i2", "|i1",
                                         "<u4", "<u2", "|u1", "|b1", "<c8", "<c16"};
@@ -305,7 +305,8 @@ std::string npy_header(DType dtype, const Shape& shape)
         extents += std::to_string(extent) + (shape.size() == 1 ? "," : &extent == &shape.back() ? "" : ", ");
     }
     std::string text = "{'descr': '" + std::string(type) + "', 'fortran_order': False, 'shape': (" + extents + "), }";
-    text.append(64 - (magic.size() + 4 + text.size() + 1) % 64, ' ');
+    const std::size_t used = magic.size() + 4 + text.size() + 1;
+    text.append((std::max(used, least) + 63) / 64 * 64 - used, ' ');
     text += '\n';
     std::string header(magic);
     header += std::string("\x01\x00", 2);
