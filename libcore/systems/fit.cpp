@@ -155,8 +155,9 @@ Fit fit_modal(std::span<const double> h, const FitOptions& options, const Contro
         return fit;
     }
     const FitProblem problem = problem_of(h, options, largest);
+    const std::vector<double> fir = fit.system.fir;
     auto finish = [&](Fit found) {
-        found.system.fir = fit.system.fir;
+        found.system.fir = fir;
         for (double& c : found.system.readout) {
             c *= largest;
         }
