@@ -7,6 +7,7 @@
 #include "libcore/models/tokenizer_tables.hpp"
 #include "libcore/models/tokenizer_words.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace stillhouse::models {
@@ -16,9 +17,9 @@ constexpr std::size_t block_bytes = std::size_t{1} << 16;
 
 class Encoder {
 public:
-    Encoder(const TokenizerTables& tables, std::size_t patience)
+    Encoder(const TokenizerTables& tables, std::size_t block, std::size_t patience)
         : raw_(tables.raw_added), normalizer_(tables.model.normalizers), normalized_(tables.normalized_added),
-          cutter_(tables, patience), to_raw_(*this), to_words_(*this)
+          cutter_(tables, block, patience), to_raw_(*this), to_words_(*this)
     {
     }
 
@@ -101,7 +102,7 @@ std::vector<Token> Tokenizer::encode(std::string_view text, Special special, Ind
         ids = model.prefix;
     }
     // words are merged whole, however long: the definition that Stream has to meet
-    Encoder encoder(*tables_, std::numeric_limits<std::size_t>::max());
+    Encoder encoder(*tables_, block_bytes, std::numeric_limits<std::size_t>::max());
     for (std::size_t at = 0; at < text.size(); at += block_bytes) {
         encoder.feed(text.substr(at, block_bytes), ids);
     }
@@ -139,21 +140,26 @@ Token Tokenizer::id_of(std::string_view text) const
 }
 
 struct Tokenizer::Stream::State {
-    State(const Tokenizer& tokenizer, Special what)
-        : tables(*tokenizer.tables_), special(what), encoder(std::make_unique<Encoder>(tables, patience))
+    State(const Tokenizer& tokenizer, Special what, Limits given)
+        : tables(*tokenizer.tables_), special(what), limits(given)
     {
+        limits.block = std::max<std::size_t>(limits.block, 1);
+        begin();
     }
-    static constexpr std::size_t patience = 2048;   // bytes of one word
+    void begin() { encoder = std::make_unique<Encoder>(tables, limits.block, limits.patience); }
+
     const TokenizerTables& tables;
     Special special;
+    Limits limits;
     std::unique_ptr<Encoder> encoder;
     std::string block;
     bool begun = false;
     Index replaced = 0;
 };
 
-Tokenizer::Stream::Stream(const Tokenizer& tokenizer, Special special)
-    : state_(std::make_unique<State>(tokenizer, special))
+Tokenizer::Stream::Stream(const Tokenizer& tokenizer, Special special) : Stream(tokenizer, special, Limits()) {}
+Tokenizer::Stream::Stream(const Tokenizer& tokenizer, Special special, Limits limits)
+    : state_(std::make_unique<State>(tokenizer, special, limits))
 {
 }
 Tokenizer::Stream::~Stream() = default;
@@ -167,10 +173,10 @@ void Tokenizer::Stream::feed(std::string_view bytes, std::vector<Token>& ids)
     }
     s.begun = true;
     while (!bytes.empty()) {
-        const std::size_t take = std::min(bytes.size(), block_bytes - s.block.size());
+        const std::size_t take = std::min(bytes.size(), s.limits.block - s.block.size());
         s.block.append(bytes.substr(0, take));
         bytes.remove_prefix(take);
-        if (s.block.size() == block_bytes) {
+        if (s.block.size() >= s.limits.block) {
             s.encoder->feed(s.block, ids);
             s.block.clear();
         }
@@ -188,7 +194,7 @@ void Tokenizer::Stream::finish(std::vector<Token>& ids)
     }
     s.replaced += s.encoder->replaced();
     s.block.clear();
-    s.encoder = std::make_unique<Encoder>(s.tables, State::patience);
+    s.begin();
     s.begun = false;
 }
 

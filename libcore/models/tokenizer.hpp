@@ -39,14 +39,21 @@ public:
     Token id_of(std::string_view text) const;      // exact vocabulary entry or added token, -1 when absent
 
     /// Encodes a text that arrives in pieces, in memory that does not grow with it: `feed` appends the ids of what
-    /// cannot change any more, in blocks of some 64 KiB of text; `finish` appends the rest and the suffix. The ids equal
+    /// cannot change any more, in blocks of 64 KiB of text; `finish` appends the rest and the suffix. The ids equal
     /// those of encode(whole text). Safe places to cut are proved in tokenizer_chain.hpp (words without end),
     /// tokenizer_scan.hpp (pieces) and tokenizer_normalize.cpp (NFC). What has to be kept grows only with texts that no
     /// cut is safe in: endless combining marks (NFC sorts them), endless white space before a token with lstrip or in
     /// the llama3 and qwen2 patterns, endless unknown characters of a vocabulary without byte fallback.
     class Stream {
     public:
+        /// How much is gathered before it is encoded, and how long a word may be before it is given away in parts. They
+        /// change memory and speed, never ids.
+        struct Limits {
+            std::size_t block = std::size_t{1} << 16;   // bytes
+            std::size_t patience = 2048;                // bytes
+        };
         Stream(const Tokenizer& tokenizer, Special special);
+        Stream(const Tokenizer& tokenizer, Special special, Limits limits);
         ~Stream();
         Stream(Stream&&) noexcept;
         void feed(std::string_view bytes, std::vector<Token>& ids);

@@ -98,14 +98,14 @@ void Chain::push(Token symbol, std::vector<Token>& ids)
     last_.push_back(last_token(symbols_.size()));
     if (symbols_.size() >= next_check_) {
         give(common_border(), ids);
-        next_check_ = std::max<std::size_t>(1024, 2 * symbols_.size());
+        next_check_ = std::max(interval_, 2 * symbols_.size());
     }
 }
 
 void Chain::finish(std::vector<Token>& ids)
 {
     give(symbols_.size(), ids);
-    next_check_ = 1024;
+    next_check_ = interval_;
 }
 
 std::size_t Chain::common_border() const

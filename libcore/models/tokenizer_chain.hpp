@@ -69,7 +69,11 @@ private:
 /// One word, symbol by symbol.
 class Chain {
 public:
-    explicit Chain(const ChainTables& tables) : tables_(tables) {}
+    /// Looks for what can be given away whenever `interval` symbols have come together.
+    Chain(const ChainTables& tables, std::size_t interval)
+        : tables_(tables), interval_(interval), next_check_(interval)
+    {
+    }
     void push(Token symbol, std::vector<Token>& ids);
     void finish(std::vector<Token>& ids);
     bool empty() const noexcept { return symbols_.empty(); }
@@ -84,7 +88,7 @@ private:
     const ChainTables& tables_;
     std::vector<Token> symbols_;            // those not given away
     std::vector<int> last_;                 // last_[n - 1]: node of t(n)
-    std::size_t next_check_ = 1024;
+    std::size_t interval_, next_check_;     // symbols
     std::unordered_map<int, bool> whole_;
     std::unordered_map<std::uint64_t, bool> stable_;
 };

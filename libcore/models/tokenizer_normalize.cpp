@@ -8,6 +8,19 @@
 #include <cstring>
 
 namespace stillhouse::models {
+namespace {
+
+/// Where the first character begins that NFC may be cut before.
+std::size_t first_boundary(std::string_view text)
+{
+    std::size_t i = 0;
+    while (i < text.size() && !unicode::tables().is_nfc_boundary(unicode::decode(text.data() + i))) {
+        i += static_cast<std::size_t>(unicode::length_of(text[i]));
+    }
+    return i;
+}
+
+}  // namespace
 
 void NormalizerStep::feed(std::string_view text, std::string& to)
 {
@@ -24,6 +37,10 @@ void NormalizerStep::feed(std::string_view text, std::string& to)
     case TokenizerModel::Normalizer::Kind::nfc:
     case TokenizerModel::Normalizer::Kind::replace: {
         const bool is_nfc = what_.kind == TokenizerModel::Normalizer::Kind::nfc;
+        if (is_nfc && !held_.empty() && first_boundary(text) == text.size()) {
+            held_.append(text);   // still inside the region that is kept back: not looked at again and again
+            break;
+        }
         std::string joined;
         if (!held_.empty()) {
             joined = std::move(held_);

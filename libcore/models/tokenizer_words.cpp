@@ -149,7 +149,7 @@ void WordEncoder::close(std::string_view text, std::vector<Token>& ids)
 void WordEncoder::to_chain(std::string_view text, std::vector<Token>& ids)
 {
     if (chain_ == nullptr) {
-        chain_ = std::make_unique<Chain>(tables_.chain());
+        chain_ = std::make_unique<Chain>(tables_.chain(), patience_ / 2);
         symbolizer_ = std::make_unique<Symbolizer>(tables_);
     }
     std::size_t length = 0;
@@ -186,7 +186,7 @@ void Cutter::text(std::string_view part, std::vector<Token>& ids)
     }
     if (held_.size() >= next_scan_) {
         scan(false, ids);
-        next_scan_ = std::max(block, 2 * held_.size());   // what is open is looked at again only when it has doubled
+        next_scan_ = std::max(block_, 2 * held_.size());   // what is open is looked at again only when it has doubled
     }
 }
 
@@ -197,7 +197,7 @@ void Cutter::finish(std::vector<Token>& ids)
     }
     begun_ = false;
     at_start_ = false;
-    next_scan_ = block;
+    next_scan_ = block_;
 }
 
 void Cutter::scan(bool final, std::vector<Token>& ids)

@@ -5,6 +5,7 @@
 #include "libcore/models/tokenizer_scan.hpp"
 #include "libcore/models/tokenizer_tables.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -47,8 +48,10 @@ private:
 /// Cuts stretches of text into words. Keeps the last word that more text could change.
 class Cutter {
 public:
-    Cutter(const TokenizerTables& tables, std::size_t patience)
-        : tables_(tables), words_(tables, patience), patience_(patience)
+    /// Looks for words when `block` bytes have come together.
+    Cutter(const TokenizerTables& tables, std::size_t block, std::size_t patience)
+        : tables_(tables), words_(tables, patience), patience_(patience), block_(std::min(block, std::size_t{1} << 14)),
+          next_scan_(block_)
     {
     }
     /// More of the current stretch: whole characters, not empty.
@@ -66,9 +69,8 @@ private:
     const TokenizerTables& tables_;
     WordEncoder words_;
     std::size_t patience_;
-    static constexpr std::size_t block = std::size_t{1} << 14;
+    std::size_t block_, next_scan_;
     std::string held_;
-    std::size_t next_scan_ = block;
     bool begun_ = false;           // the stretch has text
     bool at_start_ = true;         // the stretch begins the text
     bool open_ = false;            // held_ goes on with the piece that words_ has begun

@@ -42,7 +42,7 @@ void put_record(const T* data, std::size_t count)
     put(data, count * sizeof(T));
 }
 
-/// Records: a letter, a u32 length, that many bytes. e: encode text; s: the same as a stream in pieces of odd sizes;
+/// Records: a letter, a u32 length, that many bytes. e: encode text; s: the same as a stream in pieces of odd sizes, with the least of patience;
 /// d, p: decode u32 ids with and without special tokens; i: the same one by one. Replies: a u32 count, then the elements.
 void serve(const Tokenizer& tokenizer)
 {
@@ -58,7 +58,7 @@ void serve(const Tokenizer& tokenizer)
             ids = tokenizer.encode(text, Tokenizer::Special::add);
             put_record(ids.data(), ids.size());
         } else if (what == 's') {
-            Tokenizer::Stream stream(tokenizer, Tokenizer::Special::add);
+            Tokenizer::Stream stream(tokenizer, Tokenizer::Special::add, {7 + size % 61, 5 + size % 37});
             std::size_t step = 1;
             for (std::size_t at = 0; at < text.size(); at += step, step = step * 7 % 4093 + 1) {
                 stream.feed(std::string_view(text).substr(at, step), ids);
