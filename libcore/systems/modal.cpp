@@ -358,6 +358,44 @@ ModalSystem system_from(std::span<const Complex> poles, std::span<const Complex>
     return system;
 }
 
+ModalSystem with_taps(const ModalSystem& system, Index taps)
+{
+    ModalSystem result = system;
+    const Index have = static_cast<Index>(system.fir.size());
+    if (taps <= have) {
+        return result;
+    }
+    const std::vector<double> h = impulse_response(system, taps);
+    result.fir = h;
+    std::vector<AllPass> chain;
+    for (const Section& s : system.sections) {
+        if (s.states > 0) {
+            chain.push_back(all_pass(s));
+        }
+    }
+    // One lag later the readout is C A: entry j is what C sees one step after the j-th unit state.
+    std::vector<double> x(system.readout.size());
+    for (Index k = have; k < taps; ++k) {
+        std::vector<double> later(x.size(), 0.0);
+        for (std::size_t j = 0; j < x.size(); ++j) {
+            std::fill(x.begin(), x.end(), 0.0);
+            x[j] = 1.0;
+            double w = 0.0;
+            double* state = x.data();
+            for (const AllPass& s : chain) {
+                w = s.states == 2 ? step_pair(s.sign, s.a, s.k2, s.s1, s.s2, state, w)
+                                  : step_single(s.sign, s.a, s.s1, state, w);
+                state += s.states;
+            }
+            for (std::size_t i = 0; i < x.size(); ++i) {
+                later[j] += result.readout[i] * x[i];
+            }
+        }
+        result.readout = later;
+    }
+    return result;
+}
+
 std::vector<double> impulse_response(const ModalSystem& system, Index length)
 {
     STILLHOUSE_CHECK(static_cast<Index>(system.readout.size()) == system.order());

@@ -41,6 +41,9 @@ PolesResidues poles_and_residues(const ModalSystem& system);
 ModalSystem system_from(std::span<const std::complex<double>> poles, std::span<const std::complex<double>> residues,
                         std::span<const double> fir);
 
+/// The same response with at least `taps` explicit first taps: the modes begin later, their sections stay.
+ModalSystem with_taps(const ModalSystem& system, Index taps);
+
 /// h_0 .. h_{length-1}, in double.
 std::vector<double> impulse_response(const ModalSystem& system, Index length);
 

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <type_traits>
 
 namespace stillhouse::systems {
 
@@ -78,11 +79,11 @@ std::vector<double> rows_of(const StateSpace& ss)
 {
     std::vector<double> rows;
     for (Index i = 0; i < ss.A.rows(); ++i) {
+        rows.push_back(ss.B(i));
+        rows.push_back(ss.C(i));
         for (Index j = 0; j < ss.A.cols(); ++j) {
             rows.push_back(ss.A(i, j));
         }
-        rows.push_back(ss.B(i));
-        rows.push_back(ss.C(i));
     }
     return rows;
 }
@@ -193,7 +194,15 @@ double relative(const std::vector<double>& is, const std::vector<double>& should
 template <class T>
 std::vector<double> simulate(const Realization& realization, const std::vector<double>& input, bool bf16_state)
 {
-    const Recurrence<T> recurrence({realization}, 0);
+    Realization stored = realization;                // single precision holds the coefficients too
+    if constexpr (std::is_same_v<T, float>) {
+        for (std::vector<double>* numbers : {&stored.coefficients, &stored.readout}) {
+            for (double& x : *numbers) {
+                x = static_cast<float>(x);
+            }
+        }
+    }
+    const Recurrence<T> recurrence({stored}, 0);
     std::vector<T> state(static_cast<std::size_t>(recurrence.state_size()), T(0));
     std::vector<double> output;
     output.reserve(input.size());

@@ -27,7 +27,7 @@ struct Realization {
 };
 
 /// Numbers a row of `ssm.<form>` for one filter of a bank with at most `order` states and `sections` rows:
-/// modal {sections, 5}, cascade {sections, 6}, companion {2, order}, balanced and dense {order, order + 2}.
+/// modal {sections, 5}, cascade {sections, 6}, companion {2, order}, balanced and dense {order, 2 + order}.
 Shape coefficient_shape(Form form, Index order, Index sections);
 
 /// Modal where its single-precision recurrence stays within 1e-5 of the modes, else cascade. `state_precision`

@@ -199,16 +199,16 @@ void Recurrence<T>::append_dense(const Realization& r, Filter& filter)
     }
     if (width * (width + 2) != static_cast<Index>(r.coefficients.size()) || width < r.order) {
         throw_error(ErrorCode::bad_data, std::to_string(r.coefficients.size()) +
-                    " coefficients are no [d, d + 2] of at least " + std::to_string(r.order) + " states");
+                    " coefficients are no [d, 2 + d] of at least " + std::to_string(r.order) + " states");
     }
     const Index d = filter.order;
     auto at = [&](Index i, Index j) { return r.coefficients[static_cast<std::size_t>(i * (width + 2) + j)]; };
     for (Index j = 0; j < d; ++j) {
         for (Index i = 0; i < d; ++i) {
-            table_.push_back(static_cast<T>(at(i, j)));
+            table_.push_back(static_cast<T>(at(i, j + 2)));
         }
     }
-    for (const Index column : {width, width + 1}) {
+    for (const Index column : {Index{0}, Index{1}}) {
         for (Index i = 0; i < d; ++i) {
             table_.push_back(static_cast<T>(at(i, column)));
         }

@@ -80,6 +80,18 @@ BOOST_AUTO_TEST_CASE(a_pole_at_zero_becomes_a_tap)
     BOOST_TEST(relative_l2(impulse_response(system, 60), response(poles, residues, fir, 60)) < 1e-14);
 }
 
+BOOST_AUTO_TEST_CASE(more_taps_change_nothing)
+{
+    std::vector<Complex> poles;
+    std::vector<Complex> residues;
+    random_modes(4, 3, 2, poles, residues);
+    const ModalSystem system = system_from(poles, residues, std::vector<double>{0.5, 2.0});
+    const ModalSystem later = with_taps(system, 9);
+    BOOST_TEST(later.fir.size() == 9u);
+    BOOST_TEST(relative_l2(impulse_response(later, 400), impulse_response(system, 400)) < 1e-13);
+    BOOST_TEST(with_taps(system, 1).fir.size() == 2u);
+}
+
 BOOST_AUTO_TEST_CASE(the_basis_is_orthonormal_even_for_repeated_poles)
 {
     const std::vector<Section> sections{{2, 1.0, std::log(0.95), 0.0},  {2, 1.0, std::log(0.95), 0.0},
