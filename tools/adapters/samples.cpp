@@ -102,7 +102,7 @@ Index SampledRows<T>::good_rows(Index length) const
         }
     }
     bytes += 2 * config.vocabulary * static_cast<Index>(sizeof(T));
-    return std::clamp<Index>((Index{1} << 28) / bytes, 1, 256);
+    return std::clamp<Index>((Index{1} << 26) / bytes, 1, 256);
 }
 
 Index RowPlan::batches() const

@@ -32,7 +32,7 @@ public:
     /// tokens[rows, length]: rows first_row, first_row + 1, ...; all at once, through the cache.
     void draw(Index first_row, Index rows, Index length, Index* tokens, const Control& control) const;
 
-    /// Rows worth drawing at once: the caches stay within a quarter of a GiB.
+    /// Rows worth drawing at once: the caches stay within 64 MiB, about what a processor keeps near.
     Index good_rows(Index length) const;
 
     const models::NetworkConfig& config() const { return network_.config(); }
