@@ -44,7 +44,8 @@ Tool describe(Settings& s)
                     "once, batches by their numbers, rows in order. It refuses when one is missing or two disagree. Streams "
                     "that are no shards follow each other; a tensor that occurs again must be the same.");
     cat_table.argument(s.files, "FILE", "the streams", 0, -1).shared(makes_stream);
-    cat_table.example("tensor-stream cat part-1.mts part-2.mts -o whole.mts", "Two shards.");
+    cat_table.example("tensor-stream split dump.mts -n 2 -o part-%.mts && tensor-stream cat part-?.mts -o whole.mts",
+                      "Two shards, and the whole again.");
     verb(std::move(cat_table), cat);
 
     Tool split_table{"split", "into N shards that cat joins again"};
@@ -59,7 +60,7 @@ Tool describe(Settings& s)
     select_table.argument(s.files, "FILE GLOB", "the stream, and patterns of names that are kept; none: all", 1, -1).shared(makes_stream);
     select_table.option(&s.drop, "--drop", "GLOB", "leave these out").many();
     select_table.example("tensor-stream select student.mts '*.filter' -o filters.mts", "The filters alone.");
-    select_table.example("tensor-stream select student.mts --drop '*.filter.*' -o small.mts", "Without what is derived from them.");
+    select_table.example("tensor-stream select spectrum.mts --drop '*.filter.*' -o small.mts", "Without what is derived from them.");
     verb(std::move(select_table), select);
 
     Tool get_table{"get", "one tensor as .npy, or as bare bytes"};
@@ -67,7 +68,7 @@ Tool describe(Settings& s)
                     "row-major. Of several that match a pattern the rows follow each other in the order of the stream.");
     get_table.argument(s.files, "NAME FILE", "the name or a pattern, then the stream", 1, 2).shared(makes_bytes);
     get_table.example("tensor-stream get layers.0.mixer.filter student.mts -o filter.npy", "For NumPy.");
-    get_table.example("tensor-stream get 'batches.*.tokens' dump.mts -o tokens.npy", "All batches in one array.");
+    get_table.example("tensor-stream get 'batches.*.tokens' dump.mts >tokens.i64", "The ids of all batches, eight bytes each.");
     verb(std::move(get_table), get);
 
     Tool import_table{"import", ".npy and .safetensors files, and model folders, as a stream"};
@@ -97,7 +98,7 @@ Tool describe(Settings& s)
                      "tensors alone, and floating ones may differ by that much in relative l2.");
     diff_table.argument(s.files, "FILE FILE", "two streams", 2, 2).shared(makes_text);
     diff_table.option(&s.tolerance, "--tolerance", "X", "relative l2 that is no difference").range(0, 1e300);
-    diff_table.example("tensor-stream diff a.mts b.mts --tolerance 1e-6", "Equal to six digits?");
+    diff_table.example("tensor-stream diff model.mts recurrent.mts --tolerance 1e-6", "Equal to six digits?");
     verb(std::move(diff_table), diff);
 
     Tool note_table{"note", "adds a small record"};

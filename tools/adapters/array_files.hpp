@@ -41,7 +41,7 @@ private:
 
 /// The tensor of that name, or, where it is a glob, all that match, joined along the first axis in the order of the stream.
 /// As .npy (BF16 widened to F32, of which `notice` hears) or as bare bytes. Returns how many there were.
-/// Error{bad_data}: none; types or inner shapes that differ. A glob as .npy needs a regular file: Error{bad_argument}.
+/// Error{bad_data}: none; types, or as .npy inner shapes, that differ. A glob as .npy needs a regular file: Error{bad_argument}.
 enum class ArrayForm { npy, raw };
 Index get_array(formats::StreamReader& reader, const std::string& name, ArrayForm form, formats::AtomicFile output,
                 const TellNotice& notice, const Control& control);

@@ -172,15 +172,21 @@ Index get_array(StreamReader& reader, const std::string& name, ArrayForm form, f
         } else if (!several) {
             throw_error(ErrorCode::bad_data, reader.name() + ": tensor " + name + " occurs twice");
         } else {
-            const bool same = header.dtype == joined->dtype && !header.shape.empty() && header.shape.size() == joined->shape.size() &&
-                              std::equal(header.shape.begin() + 1, header.shape.end(), joined->shape.begin() + 1);
+            // Bare bytes have no shape that could contradict.
+            const bool same = header.dtype == joined->dtype &&
+                              (form == ArrayForm::raw ||
+                               (!header.shape.empty() && header.shape.size() == joined->shape.size() &&
+                                std::equal(header.shape.begin() + 1, header.shape.end(), joined->shape.begin() + 1)));
             if (!same) {
                 throw_error(ErrorCode::bad_data, reader.name() + ": tensor " + header.name + " is " +
                                                      std::string(name_of(header.dtype)) + " " + to_string(header.shape) +
                                                      " and cannot follow " + joined->name + ", " +
-                                                     std::string(name_of(joined->dtype)) + " " + to_string(joined->shape));
+                                                     std::string(name_of(joined->dtype)) + " " + to_string(joined->shape) +
+                                                     ", in one array; name fewer, or write bare bytes to another name than .npy");
             }
-            joined->shape[0] += header.shape[0];
+            if (form == ArrayForm::npy) {
+                joined->shape[0] += header.shape[0];
+            }
         }
         if (widened) {
             const Tensor tensor = reader.read();
