@@ -52,7 +52,7 @@ Distillation<T>::Distillation(std::string path, Open open, const Notice& notice,
     : path_(std::move(path)), open_(std::move(open)), bad_(bad), epochs_left_(epochs - 1)
 {
     source_ = std::make_unique<ModelSource>(ModelSource::stream(open_(path_), notice));
-    model = source_->load<T>();
+    model = source_->load<T>(ModelSource::Others::keep, ModelSource::Activations::leave);
     teacher = model.config;
     formats::StreamReader* reader = source_->activations();
     if (reader == nullptr) {

@@ -77,6 +77,7 @@ DumpTotals write_batches(const NextBatch& next, const Control& control, const Wr
 DumpTotals dump_tokens(ModelSource& source, const DumpRequest& request, const DumpTools& tools)
 {
     const auto tokenizer = tokenizer_for(request, source);
+    source.read_to_end();
     const TokenSource tokens(request.tokens, tokenizer.get(), tools.notice, tools.open);
     const NextBatch next = tokens.share(request.skip, request.part, request.parts);
     formats::StreamWriter writer = begin_stream(source, request, tools);

@@ -155,8 +155,17 @@ void load_stream(ModelSource::State& state, ModelLoader<T>& loader)
 
 }  // namespace
 
+void ModelSource::read_to_end()
+{
+    if (state_->reader) {
+        while (!state_->at_end) {
+            state_->at_end = state_->reader->next() == formats::StreamReader::Frame::end;
+        }
+    }
+}
+
 template <class T>
-Model<T> ModelSource::load(Others others)
+Model<T> ModelSource::load(Others others, Activations activations)
 {
     STILLHOUSE_CHECK(!state_->loaded);
     state_->loaded = true;
@@ -171,11 +180,14 @@ Model<T> ModelSource::load(Others others)
             load_folder(*state_, loader);
         }
     });
+    if (activations == Activations::skip) {
+        read_to_end();
+    }
     model.texts = state_->texts;
     return model;
 }
-template Model<float> ModelSource::load(Others);
-template Model<double> ModelSource::load(Others);
+template Model<float> ModelSource::load(Others, Activations);
+template Model<double> ModelSource::load(Others, Activations);
 
 const Inventory::Item* Inventory::find(std::string_view name) const
 {

@@ -73,14 +73,18 @@ public:
 
     /// What load does with tensors that no network reads.
     enum class Others { keep, drop };
+    /// Activations behind the model: left for the caller, or read past, so that a cut stream is not taken for whole.
+    enum class Activations { skip, leave };
 
     /// All weights as T, tensor by tensor, so that memory holds the model and one layer; interleaved q, k, v are
-    /// separated. Of a stream: up to its end or its first tensor of activations (`batches.*`). Error{bad_data} naming
+    /// separated. Of a stream: to its verified end, or with Activations::leave to its first tensor `batches.*`. Error{bad_data} naming
     /// the tensor: missing, a shape that contradicts config.json, NaN or infinite values, unknown in a folder.
     template <class T>
-    Model<T> load(Others others = Others::keep);
+    Model<T> load(Others others = Others::keep, Activations activations = Activations::skip);
+    /// Reads a stream to its end where no weights are wanted. Error{bad_data} when it is cut or damaged.
+    void read_to_end();
 
-    /// After load: the reader, standing at the first tensor of activations (its payload unread), or null when the
+    /// After load(..., Activations::leave): the reader, standing at the first tensor of activations (its payload unread), or null when the
     /// source was a folder or the stream is at its verified end.
     formats::StreamReader* activations();
 
