@@ -236,7 +236,7 @@ std::size_t Cutter::scan_pieces(std::size_t size, bool final, std::vector<Token>
         const std::string_view rest = all.substr(at);
         const std::size_t length = next_piece(tables_.model.split, rest, final);
         if (length == 0) {
-            if (rest.size() > patience_ && open_piece(tables_.model.split, rest, piece_)) {
+            if (rest.size() > std::max(patience_, contraction_bytes) && open_piece(tables_.model.split, rest, piece_)) {
                 words_.part(rest.substr(0, piece_.certain), ids);
                 at += piece_.certain;
                 open_ = true;

@@ -58,7 +58,7 @@ void serve(const Tokenizer& tokenizer)
             ids = tokenizer.encode(text, Tokenizer::Special::add);
             put_record(ids.data(), ids.size());
         } else if (what == 's') {
-            Tokenizer::Stream stream(tokenizer, Tokenizer::Special::add, {7 + size % 61, 5 + size % 37});
+            Tokenizer::Stream stream(tokenizer, Tokenizer::Special::add, {1 + size % 61, 1 + size % 37});
             std::size_t step = 1;
             for (std::size_t at = 0; at < text.size(); at += step, step = step * 7 % 4093 + 1) {
                 stream.feed(std::string_view(text).substr(at, step), ids);
