@@ -3,16 +3,12 @@
 
 #include "formats/fd.hpp"
 #include "formats/json.hpp"
-#include "formats/tokenizer_json.hpp"
 #include "libcore/base/error.hpp"
-#include "tools/adapters/generation.hpp"
-#include "tools/adapters/generation_io.hpp"
+#include "tools/adapters/generation_run.hpp"
 #include "tools/adapters/precision.hpp"
-#include "tools/adapters/prompts_file.hpp"
 #include "tools/cli/context.hpp"
 #include "tools/cli/tool.hpp"
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,8 +16,6 @@
 namespace {
 
 using namespace stillhouse;
-using adapters::Prompt;
-using adapters::SavedState;
 
 struct Settings {
     std::vector<std::string> model;
@@ -86,175 +80,56 @@ cli::Tool describe(Settings& s)
     return tool;
 }
 
-template <class T>
-void print(const Settings& s, cli::Context& context, adapters::Generator<T>& generator, const Prompt& prompt,
-           const SavedState* from, SavedState* to, bool text)
+adapters::PromptInput prompt_input(const Settings& s, cli::Context& context)
 {
-    formats::AtomicFile output = context.create_output();
-    const auto write = [&](const std::string& piece) {
-        output.fd().write_full(reinterpret_cast<const std::byte*>(piece.data()), piece.size());
-    };
-    const bool plain = !s.ids && !s.generation.logprobs;
-    // A reader that looks on, a person above all, gets every piece at once.
-    const auto sink = [&](const std::string& piece, Token) { write(piece); };
-    const adapters::Continuation done = plain ? generator.run_one(prompt, sink, from, to, context.control())
-                                              : generator.run_one(prompt, {}, from, to, context.control());
-    if (s.generation.logprobs) {
-        write(formats::to_json(adapters::to_json(done, text, true)) + "\n");
-    } else if (s.ids) {
-        write(adapters::join_ids(done.ids) + "\n");
-    } else if (output.fd().is_terminal()) {
-        write("\n");
-    }
-    output.commit();
-    if (done.context_full) {
-        context.warn("stopped at the end of the context that attention has positions for");
-    }
-    context.note(std::to_string(done.ids.size()) + " tokens, " + name_of(done.end));
-}
-
-template <class T>
-void print_all(const Settings& s, cli::Context& context, adapters::Generator<T>& generator,
-               const std::vector<Prompt>& prompts, const std::string& made_by)
-{
-    adapters::PartialLines lines(context.output(), s.resume, made_by);
-    if (lines.kept()) {
-        context.kept_for_resume();
-    }
-    formats::AtomicFile output = context.create_output();
-    const std::vector<Prompt> left(prompts.begin() + std::min<Index>(lines.done(), static_cast<Index>(prompts.size())),
-                                   prompts.end());
-    generator.run(
-        left,
-        [&](const adapters::Continuation& done) {
-            lines.add(formats::to_json(adapters::to_json(done, true, s.generation.logprobs)));
-            context.control().at(done.number + 1, static_cast<Index>(prompts.size()), "prompts");
-        },
-        context.control());
-    output.fd().write_full(reinterpret_cast<const std::byte*>(lines.lines().data()), lines.lines().size());
-    output.commit();
-    lines.remove();
-    context.note(std::to_string(prompts.size()) + " prompts");
-}
-
-std::string read_all(cli::Context& context, const std::string& path)
-{
-    formats::Fd input = context.open_input(path);
-    std::string text;
-    std::vector<std::byte> block(std::size_t{1} << 16);
-    while (const std::size_t n = input.read_full(block.data(), block.size())) {
-        text.append(reinterpret_cast<const char*>(block.data()), n);
-    }
-    return text;
-}
-
-std::vector<Prompt> prompts(const Settings& s, cli::Context& context, const models::Tokenizer* tokenizer,
-                            const adapters::SpecialTokens& special, const models::NetworkConfig& config)
-{
-    Index replaced = 0;
-    const auto encode = [&](const std::string& text) {
-        const auto how = s.load_state ? models::Tokenizer::Special::plain : models::Tokenizer::Special::add;
-        return text.empty() && tokenizer == nullptr ? std::vector<Index>()
-                                                    : adapters::prompt_ids(*tokenizer, text, how, &replaced);
-    };
-    std::vector<Prompt> all;
-    if (s.prompts_file) {
-        for (const std::string& line : adapters::lines_of(read_all(context, *s.prompts_file))) {
-            all.push_back({static_cast<Index>(all.size()), encode(line)});
-        }
-    } else if (s.prompt_ids) {
-        all.push_back({0, with_context("--prompt-ids", [&] { return adapters::parse_ids(*s.prompt_ids); })});
-    } else {
-        all.push_back({0, encode(s.prompt_file ? read_all(context, *s.prompt_file) : s.prompt.value_or(""))});
-    }
-    for (Prompt& prompt : all) {
-        if (!s.load_state) {
-            adapters::begin_prompt(prompt.ids, special);
-        }
-        adapters::check_prompt(prompt, config);
-    }
-    if (replaced > 0) {
-        context.warn(std::to_string(replaced) + " invalid UTF-8 sequences replaced by U+FFFD");
-    }
-    return all;
-}
-
-/// The tokenizer of the model, or null where only ids are asked for and there is none.
-std::unique_ptr<models::Tokenizer> tokenizer_of(const Settings& s, const adapters::ModelSource& source)
-{
-    if (!source.texts().tokenizer.empty()) {
-        return with_context(source.name() + ": tokenizer.json", [&] {
-            return std::make_unique<models::Tokenizer>(formats::parse_tokenizer(source.texts().tokenizer));
-        });
-    }
-    const bool text = !s.prompt_ids && (s.prompt || s.prompt_file || s.prompts_file);
-    if (text || s.stop || (!s.ids && !s.generation.logprobs && s.generation.tokens > 0)) {
-        throw_error(ErrorCode::bad_data, source.name() + ": no tokenizer.json: give --prompt-ids LIST and --ids");
-    }
-    return nullptr;
-}
-
-template <class T>
-void generate(const Settings& s, cli::Context& context, adapters::ModelSource& source, compute::Backend& backend)
-{
-    const std::unique_ptr<models::Tokenizer> tokenizer = tokenizer_of(s, source);
-    const adapters::SpecialTokens special = adapters::special_tokens(
-        source.texts().config, source.texts().generation_config, source.config().vocabulary);
-    const std::vector<Prompt> all = prompts(s, context, tokenizer.get(), special, source.config());
-    adapters::Model<T> model = source.load<T>(adapters::ModelSource::Others::drop);
-    adapters::GenerationOptions options = s.generation;
-    options.seed = context.seed();
-    options.execution = adapters::choose_execution(s.mode, s.filters, model.config, model.weights);
-    if (s.stop) {
-        options.stops = {*s.stop};
-    }
-    const bool named = s.save_state || s.load_state || s.prompts_file;
-    const std::string model_name = named ? adapters::fingerprint(model.texts.config, model.weights) : "";
-    const models::Network<T> network(model.config, std::move(model.weights), backend.on<T>());
-    adapters::Generator<T> generator(network, tokenizer.get(), special, options);
-    if (s.prompts_file) {
-        formats::Map made_by = context.history_entry();
-        made_by.emplace_back("model", model_name);
-        print_all(s, context, generator, all, formats::to_json(made_by));
-    } else {
-        std::optional<SavedState> from, to;
-        if (s.load_state) {
-            formats::StreamReader reader = context.open_stream(*s.load_state);
-            from = adapters::read_state(reader, model_name, context.precision(), options.execution);
-        }
-        if (s.save_state) {
-            to.emplace();
-        }
-        print(s, context, generator, all.front(), from ? &*from : nullptr, to ? &*to : nullptr, tokenizer != nullptr);
-        if (to) {
-            formats::StreamWriter writer(context.create_file(*s.save_state),
-                                         adapters::state_info(*to, model_name, context.precision()));
-            adapters::write_state(writer, *to);
-            writer.finish();
-        }
-    }
-    context.note(std::to_string(generator.stats().state_bytes) + " bytes of state");
-    formats::Map stats = adapters::to_json(generator.stats(), network, adapters::name_of(options.execution));
-    context.report().insert(context.report().end(), stats.begin(), stats.end());
-    if (s.stats) {
-        const std::string line = formats::to_json(stats) + "\n";
-        formats::Fd(2, "standard error", false).write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
-    }
+    using Kind = adapters::PromptInput::Kind;
+    const auto content = [&](const std::string& path) { return adapters::read_all(context.open_input(path)); };
+    const bool continues = s.load_state.has_value();
+    return s.prompts_file  ? adapters::PromptInput{Kind::lines, content(*s.prompts_file), continues}
+           : s.prompt_file ? adapters::PromptInput{Kind::text, content(*s.prompt_file), continues}
+           : s.prompt_ids  ? adapters::PromptInput{Kind::ids, *s.prompt_ids, continues}
+                           : adapters::PromptInput{Kind::text, s.prompt.value_or(""), continues};
 }
 
 cli::Exit run(const Settings& s, cli::Context& context)
 {
-    adapters::ModelSource source = adapters::ModelSource::open(
-        s.model.empty() ? "-" : s.model.front(), [&](const std::string& text) { context.warn(text); },
-        [&](const std::string& path) { return context.open_stream(path); });
+    const adapters::Notice warn = [&](const std::string& text) { context.warn(text); };
+    const auto open_stream = [&](const std::string& path) { return context.open_stream(path); };
+    adapters::ModelSource source = adapters::ModelSource::open(s.model.empty() ? "-" : s.model.front(), warn, open_stream);
     if (context.dry_run()) {
         context.note("would continue with " + source.name());
         return cli::Exit::ok;
     }
-    adapters::with_precision(context.precision(), context.device(), context.threads(),
-                             [&](compute::Backend& backend, auto type) {
-                                 generate<decltype(type)>(s, context, source, backend);
-                             });
+    adapters::GenerationRequest request;
+    request.input = prompt_input(s, context);
+    request.options = s.generation;
+    request.options.seed = context.seed();
+    request.options.stops = s.stop ? std::vector<std::string>{*s.stop} : std::vector<std::string>{};
+    request.mode = s.mode;
+    request.filters = s.filters;
+    request.precision = context.precision();
+    request.ids = s.ids;
+    request.resume = s.resume;
+    request.measure = s.stats || context.reports();
+    request.made_by = context.history_entry();
+    adapters::GenerationTools tools{warn, [&] { return context.create_output(); }, {}, {}, context.output(),
+                                    [&] { context.kept_for_resume(); }, context.control()};
+    if (s.load_state) {
+        tools.open_state = [&] { return open_stream(*s.load_state); };
+    }
+    if (s.save_state) {
+        tools.create_state = [&] { return context.create_file(*s.save_state); };
+    }
+    const adapters::GenerationOutcome outcome = adapters::with_precision(
+        context.precision(), context.device(), context.threads(), [&](compute::Backend& backend, auto type) {
+            return adapters::generate(source, request, backend.on<decltype(type)>(), tools);
+        });
+    context.note(outcome.summary);
+    context.report().insert(context.report().end(), outcome.stats.begin(), outcome.stats.end());
+    if (s.stats) {
+        const std::string line = formats::to_json(outcome.stats) + "\n";
+        formats::Fd(2, "standard error", false).write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
+    }
     return cli::Exit::ok;
 }
 

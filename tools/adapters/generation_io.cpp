@@ -2,6 +2,7 @@
 // Prompts, results and states.
 #include "tools/adapters/generation_io.hpp"
 
+#include "formats/json.hpp"
 #include "libcore/base/error.hpp"
 #include "tools/adapters/samples.hpp"
 
@@ -28,6 +29,40 @@ std::string text_attribute(const formats::StreamInfo& info, std::string_view key
         }
     }
     throw_error(ErrorCode::bad_data, "no attribute " + std::string(key) + ": expected a state that generate saved");
+}
+
+void check_prompt(const Prompt& prompt, const models::NetworkConfig& config)
+{
+    for (std::size_t i = 0; i < prompt.ids.size(); ++i) {
+        if (prompt.ids[i] < 0 || prompt.ids[i] >= config.vocabulary) {
+            throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": id " +
+                                                 std::to_string(prompt.ids[i]) + " at " + std::to_string(i) +
+                                                 " is outside the vocabulary of " + std::to_string(config.vocabulary));
+        }
+    }
+    const Index limit = context_limit(config);
+    if (limit >= 0 && static_cast<Index>(prompt.ids.size()) > limit) {
+        throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": " +
+                                             std::to_string(prompt.ids.size()) +
+                                             " tokens, but attention has positions for " + std::to_string(limit) +
+                                             "; shorten the prompt");
+    }
+}
+
+/// The lines of a text, without their ends; the last may lack its own.
+std::vector<std::string> lines_of(std::string_view text)
+{
+    std::vector<std::string> lines;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        std::string_view line = text.substr(0, end);
+        if (!line.empty() && line.back() == '\r') {
+            line.remove_suffix(1);
+        }
+        lines.emplace_back(line);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    return lines;
 }
 
 /// Bytes a second that all threads together read from memory, best of three passes over more than any cache holds.
@@ -79,55 +114,83 @@ std::vector<Index> parse_ids(std::string_view list)
     return ids;
 }
 
-std::vector<Index> prompt_ids(const models::Tokenizer& tokenizer, std::string_view text,
-                              models::Tokenizer::Special special, Index* replaced)
+std::string read_all(formats::Fd input)
 {
-    const std::vector<Token> ids = tokenizer.encode(text, special, replaced);
-    return {ids.begin(), ids.end()};
+    std::string text;
+    std::vector<std::byte> block(std::size_t{1} << 16);
+    while (const std::size_t n = input.read_full(block.data(), block.size())) {
+        text.append(reinterpret_cast<const char*>(block.data()), n);
+    }
+    return text;
 }
 
-void begin_prompt(std::vector<Index>& ids, const SpecialTokens& special)
+std::string join_ids(const std::vector<Token>& ids)
 {
-    if (ids.empty()) {
-        if (special.first < 0) {
-            throw_error(ErrorCode::bad_data, "the prompt is empty and config.json has no bos_token_id to begin with");
-        }
-        ids.push_back(special.first);
+    std::string text;
+    for (const Token id : ids) {
+        text.append(text.empty() ? "" : ",").append(std::to_string(id));
     }
+    return text;
 }
 
-void check_prompt(const Prompt& prompt, const models::NetworkConfig& config)
+std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokenizer* tokenizer,
+                                 const SpecialTokens& special, const models::NetworkConfig& config, Index* replaced)
 {
-    for (std::size_t i = 0; i < prompt.ids.size(); ++i) {
-        if (prompt.ids[i] < 0 || prompt.ids[i] >= config.vocabulary) {
-            throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": id " +
-                                                 std::to_string(prompt.ids[i]) + " at " + std::to_string(i) +
-                                                 " is outside the vocabulary of " + std::to_string(config.vocabulary));
+    const auto encode = [&](std::string_view text) -> std::vector<Index> {
+        if (tokenizer == nullptr) {
+            if (text.empty()) {
+                return {};
+            }
+            throw_error(ErrorCode::bad_data, "the model has no tokenizer.json: give --prompt-ids LIST and --ids");
         }
+        using Special = models::Tokenizer::Special;
+        const std::vector<Token> ids = tokenizer->encode(text, input.continues ? Special::plain : Special::add, replaced);
+        return {ids.begin(), ids.end()};
+    };
+    std::vector<Prompt> prompts;
+    if (input.kind == PromptInput::Kind::lines) {
+        for (const std::string& line : lines_of(input.content)) {
+            prompts.push_back({static_cast<Index>(prompts.size()), encode(line)});
+        }
+    } else {
+        prompts.push_back({0, input.kind == PromptInput::Kind::ids ? parse_ids(input.content) : encode(input.content)});
     }
-    const Index limit = context_limit(config);
-    if (limit >= 0 && static_cast<Index>(prompt.ids.size()) > limit) {
-        throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": " +
-                                             std::to_string(prompt.ids.size()) +
-                                             " tokens, but attention has positions for " + std::to_string(limit) +
-                                             "; shorten the prompt");
+    for (Prompt& prompt : prompts) {
+        if (prompt.ids.empty() && !input.continues) {
+            if (special.first < 0) {
+                throw_error(ErrorCode::bad_data, "the prompt is empty and config.json has no bos_token_id to begin with");
+            }
+            prompt.ids.push_back(special.first);
+        }
+        check_prompt(prompt, config);
     }
+    return prompts;
 }
 
-std::vector<std::string> lines_of(std::string_view text)
+template <class T>
+Continuation print_continuation(Generator<T>& generator, const Prompt& prompt, bool ids, bool logprobs, bool with_text,
+                                const SavedState* from, SavedState* to, formats::Fd& output, const Control& control)
 {
-    std::vector<std::string> lines;
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
-        if (!line.empty() && line.back() == '\r') {
-            line.remove_suffix(1);
+    const auto write = [&](const std::string& piece) {
+        output.write_full(reinterpret_cast<const std::byte*>(piece.data()), piece.size());
+    };
+    if (!ids && !logprobs) {
+        // A reader that looks on, a person above all, gets every piece at once.
+        const auto sink = [&](const std::string& piece, Token) { write(piece); };
+        Continuation done = generator.run_one(prompt, sink, from, to, control);
+        if (output.is_terminal()) {
+            write("\n");
         }
-        lines.emplace_back(line);
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        return done;
     }
-    return lines;
+    Continuation done = generator.run_one(prompt, {}, from, to, control);
+    write((logprobs ? formats::to_json(to_json(done, with_text, true)) : join_ids(done.ids)) + "\n");
+    return done;
 }
+template Continuation print_continuation(Generator<float>&, const Prompt&, bool, bool, bool, const SavedState*,
+                                         SavedState*, formats::Fd&, const Control&);
+template Continuation print_continuation(Generator<double>&, const Prompt&, bool, bool, bool, const SavedState*,
+                                         SavedState*, formats::Fd&, const Control&);
 
 const char* name_of(models::Execution execution)
 {
@@ -194,7 +257,7 @@ formats::Value to_json(const Continuation& continuation, bool with_text, bool wi
 }
 
 template <class T>
-formats::Map to_json(const GenerationStats& stats, const models::Network<T>& network, const std::string& mode)
+formats::Map to_json(const GenerationStats& stats, const models::Network<T>& network, models::Execution execution)
 {
     const auto rate = [](Index tokens, double s) { return s > 0.0 ? static_cast<double>(tokens) / s : 0.0; };
     const double decode_rate = rate(stats.decode_tokens, stats.decode_s);
@@ -205,7 +268,10 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
         bytes += (row ? network.config().width : entry.values.size()) * static_cast<Index>(sizeof(T));
     }
     const double limit = read_limit(network.ops().pool());
-    return {{"mode", mode},
+    const bool teacher = std::all_of(network.config().mixers.begin(), network.config().mixers.end(), [](const auto& mixer) {
+        return mixer.kind == models::MixerKind::attention;
+    });
+    return {{"mode", teacher ? "attention" : name_of(execution)},
             {"prefill", formats::Map{{"tokens", stats.prefill_tokens},
                                      {"tokens_per_s", rate(stats.prefill_tokens, stats.prefill_s)}}},
             {"decode", formats::Map{{"tokens", stats.decode_tokens}, {"tokens_per_s", decode_rate}}},
@@ -213,8 +279,8 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
             {"weight_bytes_per_token", bytes},
             {"share_of_read_limit", limit > 0.0 ? static_cast<double>(bytes) * decode_rate / limit : 0.0}};
 }
-template formats::Map to_json(const GenerationStats&, const models::Network<float>&, const std::string&);
-template formats::Map to_json(const GenerationStats&, const models::Network<double>&, const std::string&);
+template formats::Map to_json(const GenerationStats&, const models::Network<float>&, models::Execution);
+template formats::Map to_json(const GenerationStats&, const models::Network<double>&, models::Execution);
 
 template <class T>
 std::string fingerprint(std::string_view config_json, const models::Parameters<T>& weights)

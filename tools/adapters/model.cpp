@@ -45,7 +45,9 @@ void open_stream(ModelSource::State& state)
             break;
         }
         if (frame == formats::StreamReader::Frame::note) {
-            state.early.push_back({{}, reader.note(), true});
+            state.early.emplace_back();
+            state.early.back().note = reader.note();
+            state.early.back().is_note = true;
             continue;
         }
         const std::string& name = reader.header().name;
@@ -56,7 +58,8 @@ void open_stream(ModelSource::State& state)
         } else if (name.compare(0, activations_prefix.size(), activations_prefix) == 0) {
             break;
         } else {
-            state.early.push_back({reader.read(), {}, false});
+            state.early.emplace_back();
+            state.early.back().tensor = reader.read();
         }
     }
     if (state.texts.config.empty()) {

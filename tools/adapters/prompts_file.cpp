@@ -2,23 +2,17 @@
 // JSON lines that survive a stop.
 #include "tools/adapters/prompts_file.hpp"
 
+#include "formats/json.hpp"
 #include "libcore/base/error.hpp"
+#include "tools/adapters/generation_io.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <unistd.h>
 
 namespace stillhouse::adapters {
-
-std::string join_ids(const std::vector<Token>& ids)
-{
-    std::string text;
-    for (const Token id : ids) {
-        text += (text.empty() ? "" : ",") + std::to_string(id);
-    }
-    return text;
-}
 
 PartialLines::PartialLines(const std::string& output, bool resume, const std::string& settings)
 {
@@ -74,5 +68,22 @@ void PartialLines::remove()
         ::unlink(path_.c_str());
     }
 }
+
+template <class T>
+void continue_lines(Generator<T>& generator, const std::vector<Prompt>& prompts, PartialLines& lines, bool logprobs,
+                    const Control& control)
+{
+    const Index total = static_cast<Index>(prompts.size());
+    const std::vector<Prompt> left(prompts.begin() + std::min(lines.done(), total), prompts.end());
+    generator.run(
+        left,
+        [&](const Continuation& done) {
+            lines.add(formats::to_json(to_json(done, true, logprobs)));
+            control.at(done.number + 1, total, "prompts");
+        },
+        control);
+}
+template void continue_lines(Generator<float>&, const std::vector<Prompt>&, PartialLines&, bool, const Control&);
+template void continue_lines(Generator<double>&, const std::vector<Prompt>&, PartialLines&, bool, const Control&);
 
 }  // namespace stillhouse::adapters

@@ -10,9 +10,6 @@
 
 namespace stillhouse::adapters {
 
-/// "1,2,3"
-std::string join_ids(const std::vector<Token>& ids);
-
 /// The lines of finished prompts in NAME.partial, beside the output that will bear the name. The first line says which
 /// settings made them; each further line is a result, in the order of the prompts.
 class PartialLines {
@@ -36,5 +33,10 @@ private:
     formats::Fd file_;
     Index done_ = 0;
 };
+
+/// Continues the prompts that `lines` does not have yet, and adds a line for each as soon as it is there.
+template <class T>
+void continue_lines(Generator<T>& generator, const std::vector<Prompt>& prompts, PartialLines& lines, bool logprobs,
+                    const Control& control);
 
 }  // namespace stillhouse::adapters

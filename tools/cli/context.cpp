@@ -253,6 +253,7 @@ formats::StreamWriter Context::create_stream(formats::StreamInfo info)
 formats::AtomicFile Context::create_output()
 {
     const std::string& path = state_->settings->output;
+    STILLHOUSE_CHECK(!dry_run());            // a tool that has the option says what it would do, and ends before this
     check_output(false);
     state_->created_output = true;
     state_->outputs.push_back(is_standard(path) ? "-" : path);
@@ -261,6 +262,7 @@ formats::AtomicFile Context::create_output()
 
 formats::AtomicFile Context::create_file(const std::string& path)
 {
+    STILLHOUSE_CHECK(!dry_run());
     const std::string name = path.empty() ? "-" : path;
     std::vector<std::string> inputs = state_->inputs;
     if (const auto* files = state_->tool->positional.target) {
@@ -323,6 +325,7 @@ void Context::State::finish_results()
 }
 
 formats::Map& Context::report() { return state_->report; }
+bool Context::reports() const { return !state_->settings->report.empty(); }
 
 Control Context::control() { return {&stop_flag(), state_->voice}; }
 

@@ -57,6 +57,7 @@ public:
     void result(const formats::Value& json, const std::string& text);
     /// The JSON object that --report writes (times in it are the only thing that may differ between runs).
     formats::Map& report();
+    bool reports() const;                           // was --report given?
 
     Control control();                              // the stop flag and the progress display
     void warn(const std::string& message);          // "warning: ..." on standard error
