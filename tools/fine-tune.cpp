@@ -129,6 +129,10 @@ cli::Exit fine_tune(const Settings& s, cli::Context& context, compute::Backend& 
     }
 
     const std::vector<std::string> trained = adapters::trained_names(network.config(), s.train, s.freeze);
+    if (context.dry_run()) {
+        context.note("would train " + std::to_string(trained.size()) + " tensors");
+        return cli::Exit::ok;
+    }
     training::EndToEndOptions options;
     options.loss = loss_of(s);
     options.rate = s.training.learning_rate(std::max<Index>(0, plan.steps));

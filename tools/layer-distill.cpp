@@ -108,7 +108,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         s.input.empty() ? "-" : s.input[0], [&](const std::string& path) { return context.open_stream(path); },
         [&](const std::string& message) { context.warn(message); }, s.skip_bad ? Bad::skip : Bad::refuse, s.epochs);
 
-    auto kept = work.keep(s.start == "closed" ? s.start_tokens : 1);
+    auto kept = work.keep(s.start == "closed" && !context.dry_run() ? s.start_tokens : 1);
     const auto config = adapters::student_config(work.teacher, s.student, kept.front().length);
     auto& weights = work.model.weights;
     const auto attention = adapters::take_attention(work.teacher, config, weights);
@@ -119,6 +119,11 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
                 training::copy_attention(config, layer, work.teacher, attention, true, weights);
             }
         }
+    }
+    if (context.dry_run()) {
+        context.note("would fit " + std::to_string(config.layers) + " layers, filters of " +
+                     std::to_string(kept.front().length) + " lags");
+        return cli::Exit::ok;
     }
     models::Network<T> student(config, std::move(weights), backend.on<T>());
     std::vector<training::LayerReport> start;
