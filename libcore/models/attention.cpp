@@ -10,7 +10,7 @@
 namespace stillhouse::models {
 namespace {
 
-constexpr Index strips_per_task = 5;
+constexpr Index strips_per_task = 5;               // where sequences and heads alone are too few tasks
 
 template <class T>
 T score_scale(Index head_dim)
@@ -60,7 +60,8 @@ void attend_strip(const Reach& reach, const T* q, Index q_stride, Index head_dim
 template <class T, class Body>
 void for_each_run(compute::Operations<T>& ops, Index batch, Index heads, Index length, const Body& body)
 {
-    constexpr Index run = strips_per_task * strip_queries;
+    const bool many = batch * heads >= 4 * ops.pool().threads();
+    const Index run = many ? length : strips_per_task * strip_queries;
     const Index runs = (length + run - 1) / run;
     ops.pool().for_each(runs * batch * heads, [&](Index task) {
         const Index first = (runs - 1 - task / (batch * heads)) * run;
@@ -173,25 +174,35 @@ void SoftmaxAttention<T>::step(compute::Operations<T>& ops, Matrix<T> q, Matrix<
     const Index slots = cache.slots_per_block();
     const Index seen = geometry_.window > 0 ? std::min(cache.position(), slots) : cache.position();
     const T scale = score_scale<T>(width);
-    ops.pool().for_each(q.rows * geometry_.kv_heads, [&](Index task) {
-        const Index b = task / geometry_.kv_heads;
-        const Index kv_head = task % geometry_.kv_heads;
-        const T* query = q.row(b) + kv_head * group * width;
-        T* result = y.row(b) + kv_head * group * width;
-        Scratch<T> scores(group * seen);
+    // A task takes all heads of a sequence, whose keys lie side by side in memory, unless sequences are too few.
+    const bool split = q.rows < 2 * ops.pool().threads();
+    const Index heads_per_task = split ? 1 : geometry_.kv_heads;
+    ops.pool().for_each(q.rows * geometry_.kv_heads / heads_per_task, [&](Index task) {
+        const Index b = task * heads_per_task / geometry_.kv_heads;
+        const Index first = task * heads_per_task % geometry_.kv_heads;
+        T* const query = q.row(b) + first * group * width;
+        T* const result = y.row(b) + first * group * width;
+        const Index rows = heads_per_task * group;
+        Scratch<T> scores(rows * seen);
         for (Index at = 0; at < seen; at += slots) {
-            small_product<T>(group, std::min(slots, seen - at), width, query, width, 1,
-                             cache.keys(at / slots, b, kv_head), slots, scores.data() + at, seen, false);
+            for (Index head = 0; head < heads_per_task; ++head) {
+                small_product<T>(group, std::min(slots, seen - at), width, query + head * group * width, width, 1,
+                                 cache.keys(at / slots, b, first + head), slots,
+                                 scores.data() + head * group * seen + at, seen, false);
+            }
         }
-        for (Index i = 0; i < group; ++i) {
+        for (Index i = 0; i < rows; ++i) {
             T* row = scores.data() + i * seen;
             exp_scaled(row, seen, scale, scale * maximum(row, seen));
         }
         for (Index at = 0; at < seen; at += slots) {
-            small_product<T>(group, width, std::min(slots, seen - at), scores.data() + at, seen, 1,
-                             cache.values(at / slots, b, kv_head), width, result, width, at != 0);
+            for (Index head = 0; head < heads_per_task; ++head) {
+                small_product<T>(group, width, std::min(slots, seen - at), scores.data() + head * group * seen + at,
+                                 seen, 1, cache.values(at / slots, b, first + head), width,
+                                 result + head * group * width, width, at != 0);
+            }
         }
-        for (Index i = 0; i < group; ++i) {
+        for (Index i = 0; i < rows; ++i) {
             const T inverse = T(1) / sum(scores.data() + i * seen, seen);
             for (Index d = 0; d < width; ++d) {
                 result[i * width + d] *= inverse;

@@ -52,7 +52,7 @@ private:
     Index batch_ = 0;
     Index position_ = 0;
     Index slots_ = block;
-    std::vector<Buffer<T>> blocks_;      // each [batch, kv_heads, 2, head_dim * slots]
+    std::vector<Buffer<T>> blocks_;      // each [batch, keys and values, kv_heads, head_dim * slots]: long runs to read
 };
 
 /// y_t = sum_s A[t, s] v_s, A[t, s] = softmax_s(q_t . k_s / sqrt(head_dim)) over the s that t sees, in every head.

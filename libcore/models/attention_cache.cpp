@@ -19,7 +19,7 @@ template <class T>
 T* AttentionCache<T>::part(Index block_index, Index sequence, Index head, bool value)
 {
     T* data = blocks_[static_cast<std::size_t>(block_index)].data();
-    return data + ((sequence * geometry_.kv_heads + head) * 2 + (value ? 1 : 0)) * geometry_.head_dim * slots_;
+    return data + ((sequence * 2 + (value ? 1 : 0)) * geometry_.kv_heads + head) * geometry_.head_dim * slots_;
 }
 
 template <class T>
