@@ -302,8 +302,9 @@ std::string npy_header(DType dtype, const Shape& shape, std::size_t least)
     }
     std::string extents;
     for (const Index extent : shape) {
-        extents += std::to_string(extent) + (shape.size() == 1 ? "," : &extent == &shape.back() ? "" : ", ");
+        extents += (extents.empty() ? "" : ", ") + std::to_string(extent);
     }
+    extents += shape.size() == 1 ? "," : "";
     std::string text = "{'descr': '" + std::string(type) + "', 'fortran_order': False, 'shape': (" + extents + "), }";
     const std::size_t used = magic.size() + 4 + text.size() + 1;
     text.append((std::max(used, least) + 63) / 64 * 64 - used, ' ');

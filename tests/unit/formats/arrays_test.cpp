@@ -137,6 +137,9 @@ BOOST_AUTO_TEST_CASE(npy_types)
         BOOST_TEST((npy_of(header + std::string(static_cast<std::size_t>(element_count(shape)), 'x')).header.shape == shape));
     }
     BOOST_CHECK_THROW(npy_header(DType::bf16, {1}), Error);
+    BOOST_TEST(contains(npy_header(DType::f64, {7, 33}), "{'descr': '<f8', 'fortran_order': False, 'shape': (7, 33), }  "));
+    BOOST_TEST(contains(npy_header(DType::u8, {7}), "'shape': (7,), }"));
+    BOOST_TEST(contains(npy_header(DType::u8, {}), "'shape': (), }"));
 }
 
 BOOST_AUTO_TEST_CASE(npy_faults)
