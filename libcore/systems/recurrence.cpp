@@ -40,13 +40,15 @@ T dot(const T* a, const T* b, Index n)
 template <class T>
 T damping(double a, T im)
 {
+    const double square = static_cast<double>(im) * static_cast<double>(im);
+    // |lambda|^2 = 1 - a (2 - a) + im^2, without the cancellation of 1 - a
+    auto outside = [&](T value) { return !(square < static_cast<double>(value) * (2.0 - static_cast<double>(value))); };
     T rounded = static_cast<T>(a);
-    auto outside = [&](T value) {
-        const double re = 1.0 - static_cast<double>(value);
-        return re * re + static_cast<double>(im) * static_cast<double>(im) >= 1.0;
-    };
-    while (outside(rounded) && rounded < T(1)) {
-        rounded = std::nextafter(rounded, T(2));
+    if (outside(rounded)) {
+        rounded = static_cast<T>(square / (1.0 + std::sqrt(std::max(0.0, 1.0 - square))));
+        while (outside(rounded) && rounded < T(1)) {
+            rounded = std::nextafter(rounded, T(2));
+        }
     }
     return rounded;
 }
