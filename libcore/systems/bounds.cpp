@@ -18,7 +18,8 @@ namespace {
 
 using Eigen::MatrixXd;
 
-constexpr Index dense_size = 1024;       // largest window whose values are all computed
+constexpr Index dense_size = 512;        // largest window whose values are all computed at once
+constexpr Index dense_limit = 1024;      // largest where they are when the leading ones cancel
 
 /// Sums over i > d of sigma_i^2 for each order d, less what rounding may have added; sums that rounding could have made
 /// altogether are 0.
@@ -75,7 +76,7 @@ Tails window_tails(const std::vector<double>& g, Index rows, Index cols, const s
                    std::span<const Index> orders, const Control& control)
 {
     auto weight = [&](Index i) { return weights.empty() ? 1.0 : weights[static_cast<std::size_t>(i)]; };
-    if (std::max(rows, cols) <= dense_size + 1) {
+    auto all_values = [&] {
         MatrixXd H(rows, cols);
         for (Index j = 0; j < cols; ++j) {
             for (Index i = 0; i < rows; ++i) {
@@ -89,6 +90,9 @@ Tails window_tails(const std::vector<double>& g, Index rows, Index cols, const s
         const Eigen::BDCSVD<MatrixXd> svd(H);
         return tails_of_values({svd.singularValues().data(), svd.singularValues().data() + svd.singularValues().size()},
                                orders);
+    };
+    if (std::max(rows, cols) <= dense_size + 1) {
+        return all_values();
     }
     // Frobenius: sum_ij a_i^2 g_{i+j}^2 b_j^2, the same product with everything squared.
     std::vector<double> squares(g);
@@ -129,7 +133,10 @@ Tails window_tails(const std::vector<double>& g, Index rows, Index cols, const s
         std::sort(sigma.begin(), sigma.end(), std::greater<>());
         sigma.resize(static_cast<std::size_t>(k));
     }
-    return tails_of_leading(sigma, frobenius, orders);
+    Tails result = tails_of_leading(sigma, frobenius, orders);
+    // What cancels is nothing proven; where all values can be had, their tail does not cancel.
+    const bool cancelled = std::find(result.energy.begin(), result.energy.end(), 0.0) != result.energy.end();
+    return cancelled && std::max(rows, cols) <= dense_limit + 1 ? all_values() : result;
 }
 
 /// The same for a flat window of few rows, from its Gram matrix: G_{i+1,j+1} = G_ij - g_i g_j + g_{i+cols} g_{j+cols}.
@@ -212,8 +219,7 @@ std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const I
             break;
         }
         tried = q;
-        const bool square_or_large = q == n || q > dense_size / 2;
-        take(square_or_large ? window_tails(g, q, N - q + 1, {}, orders, control) : gram_tails(g, q, N - q + 1, orders),
+        take(q == n || q > dense_size ? window_tails(g, q, N - q + 1, {}, orders, control) : gram_tails(g, q, N - q + 1, orders),
              static_cast<double>(q));
     }
     return bounds;
