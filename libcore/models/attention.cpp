@@ -80,7 +80,7 @@ void attend(compute::Operations<T>& ops, const AttentionGeometry& geometry, Sequ
         const Index kv_column = head * geometry.kv_heads / geometry.heads * width;
         const Reach whole(before + first, last - first, geometry.window);
         Scratch<T> packed(packed_size(whole.end - whole.begin, width));
-        Scratch<T> scores(strip_queries * whole.stride());
+        Scratch<T> scores(strip_queries * std::min(whole.stride(), longest_stride(whole.end, geometry.window)));
         pack_columns(k.token(b, whole.begin) + kv_column, whole.end - whole.begin, k.width, width, packed.data());
         const Index base = whole.begin / keys_per_block;
         const auto keys = [&](Index j) { return packed.data() + (j - base) * keys_per_block * width; };
@@ -224,7 +224,7 @@ void SoftmaxAttention<T>::sum_by_lag(compute::Operations<T>& ops, Sequences<T> q
         std::fill_n(lag.row(head), lag.cols, 0.0);
         const Index kv_column = head * geometry_.kv_heads / geometry_.heads * width;
         Scratch<T> packed(packed_size(q.length, width));
-        Scratch<T> scores(strip_queries * Reach(0, q.length, geometry_.window).stride());
+        Scratch<T> scores(strip_queries * longest_stride(q.length, geometry_.window));
         const auto keys = [&](Index j) { return packed.data() + j * keys_per_block * width; };
         T totals[strip_queries];
         for (Index b = 0; b < q.batch; ++b) {

@@ -25,7 +25,7 @@ void SoftmaxAttention<T>::backward(compute::Operations<T>& ops, Sequences<const 
     ops.pool().for_each(q.batch * geometry_.kv_heads, [&](Index task) {
         const Index b = task / geometry_.kv_heads;
         const Index kv_column = task % geometry_.kv_heads * width;
-        const Index longest = Reach(0, q.length, 0).stride();
+        const Index longest = longest_stride(q.length, geometry_.window);
         Scratch<T> packed_k(packed_size(q.length, width));
         Scratch<T> packed_v(packed_size(q.length, width));
         Scratch<T> weights(strip_queries * longest);

@@ -72,7 +72,9 @@ public:
         const Index queries = kept.q.size();
         const Index keys = kept.k.size();
         Scratch<T> memory(2 * queries + 2 * keys);
-        const auto as_queries = [&](auto* data) { return Sequences(data, x.batch, x.length, geometry().query_width()); };
+        const auto as_queries = [&](auto* data) {
+            return Sequences(data, x.batch, x.length, geometry().query_width());
+        };
         const auto as_keys = [&](auto* data) { return Sequences(data, x.batch, x.length, geometry().key_width()); };
         const Sequences<T> dattended = as_queries(memory.data());
         const Sequences<T> dq = as_queries(memory.data() + queries);
@@ -193,7 +195,8 @@ void initialize_attention(const NetworkConfig& config, Index layer, std::uint64_
             continue;   // biases begin at zero
         }
         const bool out = entry.name.ends_with(".out.weight");
-        const double deviation = out ? 2.0 / (static_cast<double>(config.layers) * std::sqrt(static_cast<double>(config.attention_width())))
+        const double root = std::sqrt(static_cast<double>(config.attention_width()));
+        const double deviation = out ? 2.0 / (static_cast<double>(config.layers) * root)
                                      : std::sqrt(2.0 / (5.0 * static_cast<double>(config.width)));
         Random random(seed, static_cast<std::uint64_t>(layer) * 64 + i);
         for (T& value : entry.values) {

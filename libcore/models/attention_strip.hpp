@@ -58,6 +58,13 @@ struct Reach {
     Index row_end(Index i) const { return first + i + 1 - begin; }
 };
 
+/// The longest row that any strip of a sequence of `length` needs.
+inline Index longest_stride(Index length, Index window)
+{
+    const Index all = Reach(0, length, 0).stride();
+    return window > 0 ? std::min(all, Reach(0, window + strip_queries + keys_per_block, 0).stride()) : all;
+}
+
 /// scores[count, stride] = q K^T for the blocks of a reach; block(j) gives the packed keys of block j.
 template <class T, class Block>
 void score_strip(const Reach& reach, const T* q, Index q_stride, Index head_dim, const Block& block, T* scores)

@@ -159,7 +159,8 @@ void check(const NetworkConfig& config)
         refuse("norm_eps", std::to_string(config.norm_eps), "a number that is not negative");
     }
     if (static_cast<Index>(config.mixers.size()) != config.layers) {
-        refuse("mixers", std::to_string(config.mixers.size()), "one for each of " + std::to_string(config.layers) + " layers");
+        refuse("mixers", std::to_string(config.mixers.size()),
+               "one for each of " + std::to_string(config.layers) + " layers");
     }
     for (Index i = 0; i < config.layers; ++i) {
         const MixerConfig& mixer = config.mixers[static_cast<std::size_t>(i)];

@@ -23,10 +23,10 @@ void Network<T>::check_positions(Index positions) const
     }
     for (std::size_t i = 0; i < config_.mixers.size(); ++i) {
         if (config_.mixers[i].kind == MixerKind::attention || !config_.mixers[i].kept_heads.empty()) {
-            throw_error(ErrorCode::bad_data, "sequence of " + std::to_string(positions) + " tokens: the attention of layer "
-                                                 + std::to_string(i) + " has positions for "
-                                                 + std::to_string(config_.max_positions)
-                                                 + "; shorten the prompt or ask for fewer tokens");
+            throw_error(ErrorCode::bad_data,
+                        "sequence of " + std::to_string(positions) + " tokens: the attention of layer "
+                            + std::to_string(i) + " has positions for " + std::to_string(config_.max_positions)
+                            + "; shorten the prompt or ask for fewer tokens");
         }
     }
 }

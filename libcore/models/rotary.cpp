@@ -13,17 +13,20 @@ std::vector<double> rotary_frequencies(const Rotary& rotary)
 {
     std::vector<double> frequencies(static_cast<std::size_t>(rotary.dims / 2));
     for (std::size_t i = 0; i < frequencies.size(); ++i) {
-        const double frequency = std::pow(rotary.theta, -2.0 * static_cast<double>(i) / static_cast<double>(rotary.dims));
+        const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(rotary.dims);
+        const double frequency = std::pow(rotary.theta, exponent);
         double scaled = frequency;
         if (rotary.scaling == Rotary::Scaling::linear) {
             scaled = frequency / rotary.factor;
         } else if (rotary.scaling == Rotary::Scaling::llama3) {
             // How often the plane turns within the context it was first trained on decides.
-            const double turns = static_cast<double>(rotary.original_max_positions) * frequency / (2.0 * std::numbers::pi);
+            const auto positions = static_cast<double>(rotary.original_max_positions);
+            const double turns = positions * frequency / (2.0 * std::numbers::pi);
             if (turns < rotary.low_freq_factor) {
                 scaled = frequency / rotary.factor;
             } else if (turns <= rotary.high_freq_factor) {
-                const double kept = (turns - rotary.low_freq_factor) / (rotary.high_freq_factor - rotary.low_freq_factor);
+                const double kept =
+                    (turns - rotary.low_freq_factor) / (rotary.high_freq_factor - rotary.low_freq_factor);
                 scaled = (1.0 - kept) * frequency / rotary.factor + kept * frequency;
             }
         }

@@ -21,8 +21,8 @@ NetworkConfig config_of(int which)
 template <class T>
 Buffer<T> forward(const NetworkConfig& config, const std::vector<Index>& tokens, Index batch, int threads)
 {
-    const auto backend = compute::make_backend("cpu", sizeof(T) == 4 ? compute::Precision::f32 : compute::Precision::f64,
-                                               threads);
+    const auto precision = sizeof(T) == 4 ? compute::Precision::f32 : compute::Precision::f64;
+    const auto backend = compute::make_backend("cpu", precision, threads);
     const Network<T> network(config, random_weights<T>(config, 3), backend->on<T>());
     const auto n = static_cast<Index>(tokens.size());
     Buffer<T> logits(n * config.vocabulary);
@@ -132,6 +132,71 @@ BOOST_AUTO_TEST_CASE(a_sequence_alone_has_the_same_bits)
         {
             a_sequence_alone_has_the_same_bits_of(which);
         }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(attention_by_its_formula)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    const Index length = 133;
+    const Index heads = 4;
+    const Index kv_heads = 2;
+    const Index width = 6;
+    Rotary rotary;
+    rotary.dims = 4;
+    rotary.theta = 100.0;
+    rotary.scaling = Rotary::Scaling::linear;
+    rotary.factor = 2.0;
+    Random random(5, 5);
+    const auto numbers = [&](Index n) {
+        Buffer<double> values(n);
+        for (double& value : values) {
+            value = random.normal();
+        }
+        return values;
+    };
+    Buffer<double> q = numbers(length * heads * width);
+    Buffer<double> k = numbers(length * kv_heads * width);
+    const Buffer<double> v = numbers(length * kv_heads * width);
+    const Buffer<double> plain_q = q.clone();
+    const Buffer<double> plain_k = k.clone();
+    // The turned q . k depends on the distance alone: plane i turns by distance * theta^(-2i/dims) / factor.
+    const auto score = [&](Index head, Index t, Index s) {
+        const double* a = plain_q.data() + (t * heads + head) * width;
+        const double* b = plain_k.data() + (s * kv_heads + head / 2) * width;
+        double sum = a[4] * b[4] + a[5] * b[5];
+        for (int i = 0; i < 2; ++i) {
+            const double angle = static_cast<double>(t - s) * (i == 0 ? 1.0 : 0.1) / 2.0;
+            sum += std::cos(angle) * (a[i] * b[i] + a[i + 2] * b[i + 2])
+                   + std::sin(angle) * (a[i] * b[i + 2] - a[i + 2] * b[i]);
+        }
+        return sum / std::sqrt(static_cast<double>(width));
+    };
+    for (const Index window : {0, 1, 16, 70}) {
+        const SoftmaxAttention<double> attention({heads, kv_heads, width, window}, rotary);
+        q = plain_q.clone();
+        k = plain_k.clone();
+        Buffer<double> y(q.size());
+        attention.forward(backend->real(), {q.data(), 1, length, heads * width}, {k.data(), 1, length, kv_heads * width},
+                          {v.data(), 1, length, kv_heads * width}, {y.data(), 1, length, heads * width}, nullptr);
+        Buffer<double> expected(y.size());
+        for (Index head = 0; head < heads; ++head) {
+            for (Index t = 0; t < length; ++t) {
+                double total = 0.0;
+                double* row = expected.data() + (t * heads + head) * width;
+                for (Index s = window > 0 ? std::max<Index>(0, t - window + 1) : 0; s <= t; ++s) {
+                    const double weight = std::exp(score(head, t, s));
+                    total += weight;
+                    for (Index d = 0; d < width; ++d) {
+                        row[d] += weight * v[(s * kv_heads + head / 2) * width + d];
+                    }
+                }
+                for (Index d = 0; d < width; ++d) {
+                    row[d] /= total;
+                }
+            }
+        }
+        BOOST_TEST(greatest_difference(y, expected) < 1e-12, "window " << window);
     }
 }
 

@@ -142,8 +142,8 @@ std::vector<Index> greedy(const Network<T>& network, const std::vector<Index>& p
 template <class T>
 void check_case(const Golden& golden)
 {
-    const auto backend = compute::make_backend("cpu", sizeof(T) == 4 ? compute::Precision::f32 : compute::Precision::f64,
-                                               2);
+    const auto precision = sizeof(T) == 4 ? compute::Precision::f32 : compute::Precision::f64;
+    const auto backend = compute::make_backend("cpu", precision, 2);
     auto source = adapters::ModelSource::folder(golden.model.string(), [](const std::string&) {});
     adapters::Model<T> model = source.template load<T>(adapters::ModelSource::Others::drop);
     const Network<T> network(std::move(model.config), std::move(model.weights), backend->template on<T>());
