@@ -95,20 +95,6 @@ std::vector<WeightShape> hyena_weights(const NetworkConfig& config, Index layer)
 }
 
 template <class T>
-HyenaProjection<T> HyenaMixer<T>::projection(const Parameters<T>& weights, const std::string& name,
-                                             bool with_short) const
-{
-    HyenaProjection<T> result;
-    result.weight = &weights.at(name + ".weight");
-    result.bias = weights.find(name + ".bias");
-    if (with_short && mixer_.short_taps > 0) {
-        result.short_weight = &weights.at(name + ".short.weight");
-        result.short_bias = &weights.at(name + ".short.bias");
-    }
-    return result;
-}
-
-template <class T>
 HyenaMixer<T>::HyenaMixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights)
     : layer_(layer), width_(config.width), n_(0), mixer_(mixer_of(config, layer)), weights_(&weights)
 {
@@ -137,22 +123,30 @@ HyenaMixer<T>::HyenaMixer(const NetworkConfig& config, Index layer, const Parame
         head_filter_.push_back(first);
     }
     for (const std::string& part : projection_names(mixer_)) {
-        projections_.push_back(projection(weights, mixer_name(layer, part), true));
+        const std::string name = mixer_name(layer, part);
+        gates_.push_back({Projection<T>(weights, name, n_, width_, true)});
+        if (mixer_.short_taps > 0) {
+            gates_.back().short_weight = &weights.at(name + ".short.weight");
+            gates_.back().short_bias = &weights.at(name + ".short.bias");
+        }
     }
     skip_ = mixer_.filters > 0 ? &weights.at(mixer_name(layer, "skip")) : nullptr;
-    out_weight_ = &weights.at(mixer_name(layer, "out.weight"));
-    out_bias_ = &weights.at(mixer_name(layer, "out.bias"));
-    taps_ = mixer_.taps > 0 ? &weights.at(mixer_name(layer, "taps.weight")) : nullptr;
+    out_ = Projection<T>(weights, mixer_name(layer, "out"), width_, mixer_.channels * (mixer_.window > 0 ? 2 : 1),
+                         true);
+    if (mixer_.taps > 0) {
+        taps_ = &weights.at(mixer_name(layer, "taps.weight"));
+        all_taps_ = Projection<T>::bare(weights, taps_->name, width_, mixer_.taps * width_);
+    }
     if (mixer_.window > 0) {
-        window_q_ = projection(weights, mixer_name(layer, "window.q"), false);
-        window_k_ = projection(weights, mixer_name(layer, "window.k"), false);
+        window_q_ = Projection<T>(weights, mixer_name(layer, "window.q"), n_, width_, true);
+        window_k_ = Projection<T>(weights, mixer_name(layer, "window.k"), n_, width_, true);
         const Index heads = n_ / config.head_dim;
         window_.emplace(AttentionGeometry{heads, heads, config.head_dim, mixer_.window}, config.rotary);
     }
     if (kept > 0) {
-        kept_q_ = projection(weights, attention_name(layer, "q"), false);
-        kept_k_ = projection(weights, attention_name(layer, "k"), false);
-        kept_v_ = projection(weights, attention_name(layer, "v"), false);
+        kept_q_ = Projection<T>(weights, attention_name(layer, "q"), kept, width_, config.attention_bias);
+        kept_k_ = Projection<T>(weights, attention_name(layer, "k"), kept, width_, config.attention_bias);
+        kept_v_ = Projection<T>(weights, attention_name(layer, "v"), kept, width_, config.attention_bias);
         const auto heads = static_cast<Index>(mixer_.kept_heads.size());
         kept_.emplace(AttentionGeometry{heads, heads, config.head_dim, 0}, config.rotary);
     }

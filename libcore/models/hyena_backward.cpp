@@ -9,20 +9,6 @@ namespace stillhouse::models {
 
 using compute::Transpose;
 
-/// dx += dz W; gradients of W and of the bias.
-template <class T>
-void HyenaMixer<T>::project_back(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, Matrix<const T> dz,
-                                 Matrix<T> dx, Parameters<T>& gradient) const
-{
-    ops.gemm(T(1), dz, Transpose::no, p.weight->matrix(), Transpose::no, T(1), dx);
-    if (auto* entry = gradient.find(p.weight->name)) {
-        ops.gemm(T(1), dz, Transpose::yes, x, Transpose::no, T(1), entry->matrix());
-    }
-    if (auto* entry = p.bias != nullptr ? gradient.find(p.bias->name) : nullptr) {
-        add_column_sums(ops.pool(), dz, entry->values.data());
-    }
-}
-
 /// N = 1, see convolve_chain. gradients: of q, k, v and the gates, overwritten. dh, dskip: added to where not null.
 template <class T>
 void HyenaMixer<T>::chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
@@ -114,17 +100,12 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
     const Index batch = x.batch;
     const Index length = x.length;
     const Index tokens = x.tokens();
-    const Index columns = out_weight_->shape[1];
+    const Index columns = out_.in();
     std::fill_n(dx.data, dx.size(), T(0));
 
-    const Matrix<const T> dout(dy.rows());
-    if (auto* entry = gradient.find(out_bias_->name)) {
-        add_column_sums(ops.pool(), dout, entry->values.data());
-    }
-    if (auto* entry = gradient.find(out_weight_->name)) {
-        ops.gemm(T(1), dout, Transpose::yes, Matrix<const T>(tape.features.data(), tokens, columns), Transpose::no,
-                 T(1), entry->matrix());
-    }
+    Scratch<T> dfeatures_store(tokens * columns);
+    const Matrix<T> dfeatures(dfeatures_store.data(), tokens, columns);
+    out_.backward(ops, Matrix<const T>(tape.features.data(), tokens, columns), dy.rows(), T(0), dfeatures, gradient);
     auto* dtaps = taps_ != nullptr ? gradient.find(taps_->name) : nullptr;
     for (Index j = 0; j < std::min(mixer_.taps, length); ++j) {
         const Index stride = mixer_.taps * width_;
@@ -140,9 +121,6 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         }
     }
 
-    Scratch<T> dfeatures_store(tokens * columns);
-    const Matrix<T> dfeatures(dfeatures_store.data(), tokens, columns);
-    ops.gemm(T(1), dout, Transpose::no, out_weight_->matrix(), Transpose::no, T(0), dfeatures);
     const bool direct = columns == n_;
     Scratch<T> narrow(direct ? 0 : tokens * n_);
     const Sequences<T> dc(direct ? dfeatures.data : narrow.data(), batch, length, n_);
@@ -150,9 +128,9 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, 0, dc.rows());
     }
 
-    const std::vector<Scratch<T>> signals = gates(ops, tape, batch, length);
+    const std::vector<Scratch<T>> signals = open_gates(ops, tape, batch, length);
     std::vector<Scratch<T>> gradients;
-    for (std::size_t p = 0; p < projections_.size(); ++p) {
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
         gradients.emplace_back(tokens * n_);
     }
     const auto sequences = [&](const Scratch<T>& s, Index width) {
@@ -201,8 +179,8 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
                 sum[i] += dv.data()[i];
             }
         });
-        project_back(ops, window_q_, x.rows(), Matrix<const T>(dq.data(), tokens, n_), dx.rows(), gradient);
-        project_back(ops, window_k_, x.rows(), Matrix<const T>(dk.data(), tokens, n_), dx.rows(), gradient);
+        window_q_.backward(ops, x.rows(), Matrix<const T>(dq.data(), tokens, n_), T(1), dx.rows(), gradient);
+        window_k_.backward(ops, x.rows(), Matrix<const T>(dk.data(), tokens, n_), T(1), dx.rows(), gradient);
     }
     if (kept_) {
         const HyenaAttentionTape<T>& a = tape.kept;
@@ -214,16 +192,16 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         kept_->backward(ops, sequences(a.q, width), sequences(a.k, width), sequences(a.v, width),
                         sequences(a.y, width), a.statistics.data(), sequences(d[0], width), sequences(d[1], width),
                         sequences(d[2], width), sequences(d[3], width));
-        const HyenaProjection<T>* const projections[3] = {&kept_q_, &kept_k_, &kept_v_};
+        const Projection<T>* const projections[3] = {&kept_q_, &kept_k_, &kept_v_};
         for (std::size_t i = 0; i < 3; ++i) {
-            project_back(ops, *projections[i], x.rows(), Matrix<const T>(d[i + 1].data(), tokens, width), dx.rows(),
-                         gradient);
+            projections[i]->backward(ops, x.rows(), Matrix<const T>(d[i + 1].data(), tokens, width), T(1), dx.rows(),
+                                     gradient);
         }
     }
 
     Scratch<T> dz(mixer_.short_taps > 0 ? tokens * n_ : 0);
-    for (std::size_t p = 0; p < projections_.size(); ++p) {
-        const HyenaProjection<T>& each = projections_[p];
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
+        const HyenaGate<T>& each = gates_[p];
         const T* d = gradients[p].data();
         if (each.short_weight != nullptr) {
             auto* dweight = gradient.find(each.short_weight->name);
@@ -235,7 +213,7 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
                                     dbias != nullptr ? dbias->values.data() : nullptr);
             d = dz.data();
         }
-        project_back(ops, each, x.rows(), Matrix<const T>(d, tokens, n_), dx.rows(), gradient);
+        each.projection.backward(ops, x.rows(), Matrix<const T>(d, tokens, n_), T(1), dx.rows(), gradient);
     }
 }
 

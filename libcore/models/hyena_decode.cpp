@@ -28,6 +28,17 @@ void remember(typename HyenaState<T>::Part& past, Sequences<const T> next, Index
     }
 }
 
+template <class T>
+void project(compute::Operations<T>& ops, const Projection<T>& projection, Matrix<const T> x, bool decode, T* y)
+{
+    const Matrix<T> out(y, x.rows, projection.out());
+    if (decode) {
+        projection.decode(ops, x, out);
+    } else {
+        projection.forward(ops, x, out);
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -35,7 +46,7 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
 {
     auto state = std::make_unique<HyenaState<T>>(execution, batch);
     const Index past = std::max<Index>(mixer_.short_taps - 1, 0);
-    for (std::size_t p = 0; p < projections_.size(); ++p) {
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
         state->past_z.push_back(state->make(past * n_));
     }
     state->past_x = state->make(std::max<Index>(mixer_.taps - 1, 0) * width_);
@@ -293,8 +304,8 @@ void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, const Scratch<
                            bool decode, Matrix<T> features) const
 {
     const Index tokens = x.tokens();
-    const auto run = [&](const SoftmaxAttention<T>& attention, const HyenaProjection<T>& to_q,
-                         const HyenaProjection<T>& to_k, const T* values, AttentionCache<T>& cache,
+    const auto run = [&](const SoftmaxAttention<T>& attention, const Projection<T>& to_q,
+                         const Projection<T>& to_k, const T* values, AttentionCache<T>& cache,
                          const std::vector<Index>& columns, Index first) {
         const auto width = static_cast<Index>(columns.size());
         Scratch<T> q(tokens * width);
@@ -323,18 +334,6 @@ void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, const Scratch<
 }
 
 template <class T>
-void HyenaMixer<T>::project(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, bool decode, T* y) const
-{
-    const T* const bias = p.bias != nullptr ? p.bias->values.data() : nullptr;
-    const Matrix<T> out(y, x.rows, p.weight->shape[0]);
-    if (decode) {
-        ops.linear_decode(x, p.weight->matrix(), bias, out);
-    } else {
-        ops.linear(x, p.weight->matrix(), bias, out);
-    }
-}
-
-template <class T>
 void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y,
                             bool decode) const
 {
@@ -348,16 +347,16 @@ void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>
 
     std::vector<Scratch<T>> signals;
     Scratch<T> z(tokens * n_);
-    for (std::size_t p = 0; p < projections_.size(); ++p) {
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
         signals.emplace_back(tokens * n_);
-        project(ops, projections_[p], x.rows(), decode, z.data());
-        shorten(ops, projections_[p], shaped(z), state.past_z[p].data.data(), shaped(signals.back()));
+        project(ops, gates_[p].projection, x.rows(), decode, z.data());
+        shorten(ops, gates_[p], shaped(z), state.past_z[p].data.data(), shaped(signals.back()));
         if (mixer_.short_taps > 1) {
             remember<T>(state.past_z[p], shaped(z), mixer_.short_taps - 1);
         }
     }
 
-    const Index columns = out_weight_->shape[1];
+    const Index columns = out_.in();
     Scratch<T> features_store(tokens * columns);
     const Matrix<T> features(features_store.data(), tokens, columns);
     const bool direct = columns == n_;
@@ -383,10 +382,7 @@ void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>
         attend(ops, x, signals[2], state, decode, features);
     }
 
-    HyenaProjection<T> out;
-    out.weight = out_weight_;
-    out.bias = out_bias_;
-    project(ops, out, Matrix<const T>(features), decode, y.data);
+    project(ops, out_, Matrix<const T>(features), decode, y.data);
     if (taps_ != nullptr) {
         const Index lags = mixer_.taps;
         Scratch<T> wide_x(tokens * lags * width_);
@@ -398,10 +394,8 @@ void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>
                 }
             }
         }
-        HyenaProjection<T> taps;
-        taps.weight = taps_;
         Scratch<T> more(tokens * width_);
-        project(ops, taps, Matrix<const T>(wide_x.data(), tokens, lags * width_), decode, more.data());
+        project(ops, all_taps_, Matrix<const T>(wide_x.data(), tokens, lags * width_), decode, more.data());
         for (Index i = 0; i < tokens * width_; ++i) {
             y.data[i] += more.data()[i];
         }

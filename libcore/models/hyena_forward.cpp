@@ -10,26 +10,26 @@ namespace stillhouse::models {
 using compute::Transpose;
 
 template <class T>
-void HyenaMixer<T>::shorten(Operations& ops, const HyenaProjection<T>& p, Sequences<const T> z, const T* past,
+void HyenaMixer<T>::shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
                             Sequences<T> out) const
 {
-    if (p.short_weight == nullptr) {
+    if (gate.short_weight == nullptr) {
         std::copy_n(z.data, z.size(), out.data);
         return;
     }
-    short_convolve(ops.pool(), z, p.short_weight->values.data(), p.short_bias->values.data(), mixer_.short_taps, past,
-                   out);
+    short_convolve(ops.pool(), z, gate.short_weight->values.data(), gate.short_bias->values.data(), mixer_.short_taps,
+                   past, out);
 }
 
 /// q, k, v and the gates of higher orders, token-major, from the projections on the tape.
 template <class T>
-std::vector<Scratch<T>> HyenaMixer<T>::gates(Operations& ops, const HyenaTape<T>& tape, Index batch,
-                                             Index length) const
+std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch,
+                                                  Index length) const
 {
     std::vector<Scratch<T>> result;
-    for (std::size_t p = 0; p < projections_.size(); ++p) {
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
         result.emplace_back(batch * length * n_);
-        shorten(ops, projections_[p], Sequences<const T>(tape.z[p].data(), batch, length, n_), nullptr,
+        shorten(ops, gates_[p], Sequences<const T>(tape.z[p].data(), batch, length, n_), nullptr,
                 Sequences<T>(result.back().data(), batch, length, n_));
     }
     return result;
@@ -103,16 +103,15 @@ void HyenaMixer<T>::mix(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
     const Index batch = x.batch;
     const Index length = x.length;
     const Index tokens = x.tokens();
-    const auto project = [&](const HyenaProjection<T>& p, Scratch<T>& to) {
-        to = Scratch<T>(tokens * p.weight->shape[0]);
-        ops.linear(x.rows(), p.weight->matrix(), p.bias != nullptr ? p.bias->values.data() : nullptr,
-                   Matrix<T>(to.data(), tokens, p.weight->shape[0]));
+    const auto project = [&](const Projection<T>& projection, Scratch<T>& to) {
+        to = Scratch<T>(tokens * projection.out());
+        projection.forward(ops, x.rows(), Matrix<T>(to.data(), tokens, projection.out()));
     };
-    for (const HyenaProjection<T>& p : projections_) {
+    for (const HyenaGate<T>& gate : gates_) {
         tape.z.emplace_back();
-        project(p, tape.z.back());
+        project(gate.projection, tape.z.back());
     }
-    const std::vector<Scratch<T>> signals = gates(ops, tape, batch, length);
+    const std::vector<Scratch<T>> signals = open_gates(ops, tape, batch, length);
     const auto sequences = [&](const Scratch<T>& s, Index width) {
         return Sequences<T>(s.data(), batch, length, width);
     };
@@ -183,8 +182,7 @@ void HyenaMixer<T>::forward(Operations& ops, Sequences<const T> x, Sequences<T> 
 {
     auto kept = std::make_unique<HyenaTape<T>>();
     mix(ops, x, *kept);
-    ops.linear(Matrix<const T>(kept->features.data(), x.tokens(), out_weight_->shape[1]), out_weight_->matrix(),
-               out_bias_->values.data(), y.rows());
+    out_.forward(ops, Matrix<const T>(kept->features.data(), x.tokens(), out_.in()), y.rows());
     if (taps_ != nullptr) {
         add_taps(ops, x, y);
     }
@@ -199,7 +197,7 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
     STILLHOUSE_CHECK(out.rows == x.tokens() && out.cols == feature_width());
     HyenaTape<T> tape;
     mix(ops, x, tape);
-    const Index mixed = out_weight_->shape[1];
+    const Index mixed = out_.in();
     ops.pool().for_each(out.rows, [&](Index r) {
         T* const row = out.row(r);
         std::copy_n(tape.features.data() + r * mixed, mixed, row);
@@ -215,9 +213,9 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
-    template void HyenaMixer<T>::shorten(Operations&, const HyenaProjection<T>&, Sequences<const T>, const T*,        \
+    template void HyenaMixer<T>::shorten(Operations&, const HyenaGate<T>&, Sequences<const T>, const T*,              \
                                          Sequences<T>) const;                                                         \
-    template std::vector<Scratch<T>> HyenaMixer<T>::gates(Operations&, const HyenaTape<T>&, Index, Index) const;      \
+    template std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations&, const HyenaTape<T>&, Index, Index) const; \
     template void HyenaMixer<T>::forward(Operations&, Sequences<const T>, Sequences<T>, std::unique_ptr<MixerTape>*)  \
         const;                                                                                                        \
     template void HyenaMixer<T>::features(Operations&, Sequences<const T>, Matrix<T>) const;

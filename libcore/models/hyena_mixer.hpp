@@ -5,6 +5,7 @@
 #include "libcore/models/attention.hpp"
 #include "libcore/models/filter.hpp"
 #include "libcore/models/hyena_heads.hpp"
+#include "libcore/models/projection.hpp"
 #include "libcore/models/scratch.hpp"
 
 #include <memory>
@@ -16,12 +17,10 @@ namespace stillhouse::models {
 
 /// A projection and the short convolution after it, as `layers.i.mixer.{q,k,v,gate.g}`.
 template <class T>
-struct HyenaProjection {
-    using Entry = typename Parameters<T>::Entry;
-    const Entry* weight = nullptr;
-    const Entry* bias = nullptr;              // may be null (kept heads without bias)
-    const Entry* short_weight = nullptr;      // null without short taps
-    const Entry* short_bias = nullptr;
+struct HyenaGate {
+    Projection<T> projection;
+    const typename Parameters<T>::Entry* short_weight = nullptr;   // null without short taps
+    const typename Parameters<T>::Entry* short_bias = nullptr;
 };
 
 /// Softmax attention beside the convolution: the window, or the kept heads.
@@ -63,7 +62,6 @@ public:
 
 private:
     // hyena.cpp
-    HyenaProjection<T> projection(const Parameters<T>& weights, const std::string& name, bool with_short) const;
     Index convolutions() const { return mixer_.order - 1; }
     Index head_count() const { return n_ / mixer_.head_width; }
     bool wide() const { return mixer_.head_width > 1 || mixer_.kind == MixerKind::linear; }
@@ -78,9 +76,9 @@ private:
 
     // hyena_forward.cpp
     void mix(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
-    void shorten(Operations& ops, const HyenaProjection<T>& p, Sequences<const T> z, const T* past,
+    void shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
                  Sequences<T> out) const;
-    std::vector<Scratch<T>> gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
+    std::vector<Scratch<T>> open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
     void convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                         HyenaTape<T>& tape) const;
     void add_taps(Operations& ops, Sequences<const T> x, Sequences<T> y) const;
@@ -89,11 +87,8 @@ private:
     void chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
                         const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
                         T* dskip) const;
-    void project_back(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, Matrix<const T> dz,
-                      Matrix<T> dx, Parameters<T>& gradient) const;
 
     // hyena_decode.cpp
-    void project(Operations& ops, const HyenaProjection<T>& p, Matrix<const T> x, bool decode, T* y) const;
     void advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y, bool decode) const;
     void chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                          HyenaState<T>& state) const;
@@ -116,13 +111,12 @@ private:
     std::vector<Index> kept_columns_;
     std::vector<Index> filter_of_;            // of each convolved channel, within one convolution
     std::vector<Index> head_filter_;          // of each head
-    std::vector<HyenaProjection<T>> projections_;   // q, k, v, gate.1, ...
+    std::vector<HyenaGate<T>> gates_;         // q, k, v, gate.1, ...
     const Entry* skip_ = nullptr;
-    const Entry* out_weight_ = nullptr;
-    const Entry* out_bias_ = nullptr;
     const Entry* taps_ = nullptr;
-    HyenaProjection<T> window_q_, window_k_;
-    HyenaProjection<T> kept_q_, kept_k_, kept_v_;
+    Projection<T> out_, all_taps_;
+    Projection<T> window_q_, window_k_;
+    Projection<T> kept_q_, kept_k_, kept_v_;
     std::optional<SoftmaxAttention<T>> window_, kept_;
     std::unique_ptr<Filter<T>> filter_;
     Buffer<T> h_;                             // [(order - 1) * filters, filter_length]
