@@ -11,8 +11,8 @@
 #include <Eigen/Core>
 
 #include <cmath>
+#include <complex>
 #include <map>
-#include <numbers>
 
 namespace stillhouse::training {
 
@@ -27,33 +27,64 @@ using systems::ModalSystem;
 constexpr Index implicit_steps = 1500;
 constexpr double implicit_rate = 3e-3;
 
-/// Pairs with time constants log-spaced in 0.7 .. L and small angles, readout by least squares: the start that always
-/// exists (transformer-distillation.md 2.6).
+/// Pairs with time constants log-spaced in 0.7 .. L and small angles, residues by least squares with a ridge: the start
+/// that always exists, and whose residues stay small (transformer-distillation.md 2.6).
 ModalSystem spread_modes(std::span<const double> h, Index order, Index fir_taps)
 {
-    ModalSystem system;
-    system.fir.assign(h.begin(), h.begin() + fir_taps);
+    using Complex = std::complex<double>;
     const auto length = static_cast<double>(h.size());
     const Index pairs = order / 2;
+    const Index n = static_cast<Index>(h.size()) - fir_taps;
+    std::vector<Complex> poles;
     for (Index s = 0; s < pairs; ++s) {
         const double x = pairs > 1 ? static_cast<double>(s) / static_cast<double>(pairs - 1) : 0.5;
-        const double time_constant = 0.7 * std::pow(length / 0.7, x);
-        const double angle = 0.3 * std::pow(0.01 / 0.3, x);
-        system.sections.push_back({2, 1.0, -1.0 / time_constant, -angle * angle});
+        poles.push_back(std::polar(std::exp(-std::pow(length / 0.7, -x) / 0.7), 0.3 * std::pow(0.01 / 0.3, x)));
     }
     if (order % 2 == 1) {
-        system.sections.push_back({1, 1.0, -1.0 / std::sqrt(length), 0.0});
+        poles.emplace_back(std::exp(-1.0 / std::sqrt(length)), 0.0);
     }
-    const Index n = static_cast<Index>(h.size()) - fir_taps;
-    const std::vector<double> basis = systems::cascade_basis(system.sections, n);
-    using Rows = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
-    const Eigen::Map<const Rows> e(basis.data(), order, n);
+    // columns Re lambda^t and -Im lambda^t of every pole, of unit length, so that the ridge means the same for all
+    Eigen::MatrixXd basis(n, order);
+    for (Index s = 0; s < static_cast<Index>(poles.size()); ++s) {
+        const Complex pole = poles[static_cast<std::size_t>(s)];
+        Complex power = 1.0;
+        for (Index t = 0; t < n; ++t) {
+            basis(t, 2 * s) = power.real();
+            if (2 * s + 1 < order) {
+                basis(t, 2 * s + 1) = -power.imag();
+            }
+            power *= pole;
+        }
+    }
+    const Eigen::VectorXd norms = basis.colwise().norm();
+    basis = basis * norms.cwiseInverse().asDiagonal();
     const Eigen::Map<const Eigen::VectorXd> g(h.data() + fir_taps, n);
-    Eigen::MatrixXd gram = e * e.transpose();
-    gram.diagonal().array() += 1e-12 * gram.diagonal().maxCoeff();
-    const Eigen::VectorXd readout = gram.llt().solve(e * g);
-    system.readout.assign(readout.data(), readout.data() + order);
-    return system;
+    Eigen::MatrixXd gram = basis.transpose() * basis;
+    gram.diagonal().array() += 1e-8;
+    const Eigen::VectorXd weights = gram.llt().solve(basis.transpose() * g).cwiseQuotient(norms);
+    std::vector<Complex> residues;
+    for (Index s = 0; s < static_cast<Index>(poles.size()); ++s) {
+        residues.emplace_back(weights(2 * s), 2 * s + 1 < order ? weights(2 * s + 1) : 0.0);
+    }
+    // a complex pole without its conjugate stands for the pair with half the residue each: what Re R lambda^t is
+    return systems::system_from(poles, residues, h.first(static_cast<std::size_t>(fir_taps)));
+}
+
+/// Are the residues of a fit small enough for f32 weights and states, and for steps of an optimiser? Poles that nearly meet
+/// fit a smooth filter a little better with residues of 1e4 that cancel, and every rounding then shows.
+bool well_conditioned(const ModalSystem& system, std::span<const double> h)
+{
+    constexpr double most = 10.0;
+    double largest = 0.0;
+    for (const double x : h) {
+        largest = std::max(largest, std::fabs(x));
+    }
+    for (const auto& residue : systems::poles_and_residues(system).residues) {
+        if (std::abs(residue) > most * largest) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool all_zero(std::span<const double> h)
@@ -98,7 +129,11 @@ void set_modal(const MixerConfig& mixer, Index layer, Matrix<const double> taps,
             return;
         }
         system = systems::fit_modal(h, options).system;
-        // what cannot be trained in separate poles (double poles, odd signs) takes the spread start instead
+        // what cannot be trained in separate poles (nearly double poles, odd signs) takes the spread start instead
+        if (!well_conditioned(system, h)) {
+            system = spread_modes(h, options.order, options.fir_taps);
+            return;
+        }
         try {
             MixerConfig one = mixer;
             one.filters = 1;
