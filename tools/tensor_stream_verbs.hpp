@@ -4,7 +4,6 @@
 
 #include "libcore/base/error.hpp"
 #include "tools/adapters/array_files.hpp"
-#include "tools/adapters/model.hpp"
 #include "tools/adapters/stream_diff.hpp"
 #include "tools/adapters/stream_list.hpp"
 #include "tools/adapters/stream_merge.hpp"
@@ -143,15 +142,8 @@ inline Exit text(const Settings& s, Context& c)
 {
     const bool of_ids = !s.ids.values.empty();
     const std::string model = of_ids ? file_of(s) : s.tokenizer;
-    std::string tokenizer;
-    if (!model.empty()) {
-        const auto source = adapters::ModelSource::open(model, {}, [&](auto& path) { return c.open_stream(path); },
-                                                        adapters::ModelSource::Weights::none);
-        tokenizer = source.texts().tokenizer;
-        if (tokenizer.empty()) {
-            throw_error(ErrorCode::bad_data, model + ": has no tokenizer.json");
-        }
-    }
+    const std::string tokenizer =
+        model.empty() ? "" : adapters::tokenizer_of(model, [&](auto& path) { return c.open_stream(path); });
     if (of_ids) {
         adapters::write_ids_text(s.ids.values, tokenizer, s.skip_special, c.create_output());
         return Exit::ok;

@@ -5,6 +5,7 @@
 #include "formats/glob.hpp"
 #include "formats/tokenizer_json.hpp"
 #include "libcore/base/error.hpp"
+#include "tools/adapters/model.hpp"
 
 #include <memory>
 #include <optional>
@@ -136,6 +137,16 @@ void write_tensor_text(StreamReader& reader, const std::string& name, std::strin
         throw_error(ErrorCode::bad_data, reader.name() + ": no tensor tokenizer.json; name a model with --tokenizer");
     }
     writer.finish();
+}
+
+std::string tokenizer_of(const std::string& model,
+                         const std::function<formats::StreamReader(const std::string&)>& open_stream)
+{
+    const ModelSource source = ModelSource::open(model, [](const std::string&) {}, open_stream, ModelSource::Weights::none);
+    if (source.texts().tokenizer.empty()) {
+        throw_error(ErrorCode::bad_data, model + ": has no tokenizer.json");
+    }
+    return source.texts().tokenizer;
 }
 
 void write_ids_text(const std::vector<Index>& ids, const std::string& tokenizer, bool skip_special, formats::AtomicFile output)

@@ -7,6 +7,7 @@
 #include "libcore/base/control.hpp"
 #include "libcore/models/tokenizer.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ enum class Rows { joined, lines };
 /// Error{bad_data}: no such tensor, no tokenizer, no integers, an id outside the vocabulary.
 void write_tensor_text(formats::StreamReader& reader, const std::string& name, std::string tokenizer, bool skip_special,
                        Rows rows, formats::AtomicFile output, const Control& control);
+
+/// The text of the tokenizer.json of a model folder or stream. Error{bad_data}: it has none.
+std::string tokenizer_of(const std::string& model,
+                         const std::function<formats::StreamReader(const std::string&)>& open_stream);
 
 /// Ids as given on a command line.
 void write_ids_text(const std::vector<Index>& ids, const std::string& tokenizer, bool skip_special, formats::AtomicFile output);
