@@ -39,7 +39,6 @@ cli::Tool describe(Settings& s)
                "filters materialised anew.");
     tool.argument(s.model, "MODEL", "a student stream, or a model folder; - for standard input", 1, 1);
     tool.shared({.seed = true, .precision = true});
-
     tool.group("Data");
     tool.option(&s.text, "--text", "FILE...", "texts").many().completes("file").outside_history();
     tool.option(&s.tokens, "--tokens", "FILE", "token ids: .u16, .u32 or .npy").completes("file").outside_history()
@@ -48,11 +47,9 @@ cli::Tool describe(Settings& s)
     tool.option(&s.context, "--context", "L", "tokens a row; default the model's maximum, at most 1024").range(2, 1 << 24);
     tool.option(&s.steps, "--steps", "N", "gradient steps; a text that ends before is read again").range(0, 1e12);
     tool.option(&s.limit, "--limit", "N", "tokens to train on, instead of --steps").range(2, 1e15).excludes("--steps");
-
     tool.group("Loss");
     tool.option(&s.teacher, "--teacher", "MODEL", "run beside the student on the same rows").completes("file").outside_history();
     tool.option(&s.loss, "--loss", "NAME", "ce, or a distance from the teacher").choices({"ce", "kl", "ce+kl", "rkl", "jsd", "mse"});
-
     tool.group("Gradient steps");
     describe_training(tool, s.training, "rows of --context tokens");
     tool.option(&s.average, "--ema", "X", "decay of an average of the weights, which is what is written").range(0.0, 1.0);
@@ -130,8 +127,7 @@ cli::Exit fine_tune(const Settings& s, cli::Context& context, compute::Backend& 
 
     const std::vector<std::string> trained = adapters::trained_names(network.config(), s.train, s.freeze);
     if (context.dry_run()) {
-        context.note("would train " + std::to_string(trained.size()) + " tensors");
-        return cli::Exit::ok;
+        return context.planned("would train " + std::to_string(trained.size()) + " tensors");
     }
     training::EndToEndOptions options;
     options.loss = loss_of(s);

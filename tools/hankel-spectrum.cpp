@@ -42,7 +42,7 @@ cli::Tool describe(Settings& s)
     tool.option(&s.select, "--select", "GLOB", "only filters whose tensor's name matches");
     tool.check([&s] { filter_orders(s.orders); });
     tool.example("hankel-spectrum --json filters.npy", "Spectra of an array of filters, one line each.");
-    tool.example_not_run("layer-distill dump.mts | hankel-spectrum --plot spectra.svg -o student.mts",
+    tool.example("layer-distill dump.mts | hankel-spectrum --plot spectra.svg -o student.mts",
                          "Spectra beside the filters of a student, and their picture.");
     tool.see_also({"layer-distill(1)", "modal-fit(1)", "realize-ssm(1)", "stillhouse-model(5)"});
     return tool;

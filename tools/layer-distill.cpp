@@ -34,7 +34,6 @@ cli::Tool describe(Settings& s)
                "teacher's residual stream. Writes the student with its filters materialised.");
     tool.argument(s.input, "STREAM", "the stream of teacher-dump; default standard input", 0, 1);
     tool.shared({.seed = true, .precision = true});
-
     tool.group("Mixer");
     tool.option(&s.student.mixer, "--mixer", "NAME", "what replaces attention").choices({"hyena", "multihyena", "linear"});
     tool.option(&s.student.heads, "--heads", "M", "number of filters, and of heads of multihyena; default the teacher's "
@@ -48,12 +47,10 @@ cli::Tool describe(Settings& s)
     tool.option(&s.student.taps, "--taps", "K", "the input at K lags beside the convolution").range(0, 1024);
     tool.option(&s.student.window, "--window", "W", "a softmax window of W tokens beside it").range(0, 1 << 20);
     tool.option(&s.student.keep, "--keep", "LIST", "layers that stay attention, or heads as 3:0,3:5");
-
     tool.group("Start");
     tool.option(&s.start, "--start", "NAME", "closed: attention by lag and refit; copy: the filter at its own "
                 "initialisation, no refit; random").choices({"closed", "copy", "random"});
     tool.option(&s.start_tokens, "--start-tokens", "N", "tokens kept in memory for the closed start").range(1, 1e12);
-
     tool.group("Gradient steps");
     tool.option(&s.schedule, "--schedule", "NAME", "which layers a step trains, on which input")
         .choices({"parallel", "forced", "progressive", "joint"});
@@ -121,9 +118,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         }
     }
     if (context.dry_run()) {
-        context.note("would fit " + std::to_string(config.layers) + " layers, filters of " +
-                     std::to_string(kept.front().length) + " lags");
-        return cli::Exit::ok;
+        return context.planned("would fit the mixers of " + std::to_string(config.layers) + " layers");
     }
     models::Network<T> student(config, std::move(weights), backend.on<T>());
     std::vector<training::LayerReport> start;

@@ -53,7 +53,7 @@ cli::Tool describe(Settings& s)
         filter_orders(s.orders);
     });
     tool.example("modal-fit --order 8 --json filters.npy", "Errors and bounds of order 8, one line a filter.");
-    tool.example_not_run("hankel-spectrum student.mts | modal-fit --tolerance 0.01 | realize-ssm -o ssm.mts",
+    tool.example("hankel-spectrum student.mts | modal-fit --tolerance 0.01 | realize-ssm -o ssm.mts",
                          "The smallest orders with a relative error of 1 %.");
     tool.see_also({"hankel-spectrum(1)", "realize-ssm(1)", "stillhouse-model(5)"});
     return tool;

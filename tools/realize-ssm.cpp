@@ -36,7 +36,7 @@ cli::Tool describe(Settings& s)
                 "5e-2 with a bf16 state").range(0.0, 1e9).needs("--check");
     tool.option(&s.drop_exact, "--drop-exact", "", "leave the filters themselves out");
     tool.option(&s.select, "--select", "GLOB", "only modes of filters whose name matches");
-    tool.example_not_run("modal-fit student.mts | realize-ssm --check -o ssm.mts", "A checked recurrence.");
+    tool.example("modal-fit student.mts | realize-ssm --check -o ssm.mts", "A checked recurrence.");
     tool.example_not_run("realize-ssm --form cascade a.poles.npy a.residues.npy a.fir.npy -o a.mts",
                          "From the poles of another program.");
     tool.see_also({"modal-fit(1)", "generate(1)", "stillhouse-model(5)"});

@@ -145,6 +145,12 @@ std::uint64_t Context::seed() const { return state_->settings->seed; }
 const std::string& Context::precision() const { return state_->settings->precision; }
 Shard Context::shard() const { return state_->shard; }
 bool Context::dry_run() const { return state_->settings->dry_run; }
+Exit Context::planned(const std::string& plan)
+{
+    note(plan + "; nothing is written");
+    return Exit::ok;
+}
+
 bool Context::json() const { return state_->settings->json; }
 bool Context::verbose() const { return state_->settings->log_level == "debug"; }
 const std::string& Context::output() const { return state_->settings->output; }
@@ -285,6 +291,8 @@ formats::AtomicFile Context::create_file(const std::string& path)
     state_->outputs.push_back(name);
     return formats::AtomicFile(name, overwrite());
 }
+
+void Context::print_results() { state_->finish_results(); }
 
 void Context::result(const formats::Value& json, const std::string& text)
 {

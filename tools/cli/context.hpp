@@ -23,6 +23,7 @@ public:
     const std::string& precision() const;           // "f64" | "f32" | "bf16"
     Shard shard() const;
     bool dry_run() const;
+    Exit planned(const std::string& plan);          // ends a dry run: the plan joins the closing line
     bool json() const;                              // results on standard output as JSON lines
     bool verbose() const;
     const std::string& output() const;              // -o as typed; empty: standard output
@@ -55,6 +56,8 @@ public:
 
     /// Results: a line on standard output (JSON with --json, else from `text`), and collected for --report.
     void result(const formats::Value& json, const std::string& text);
+    /// Prints what `result` was given so far: before an error that lets the run fail and leaves these lines true.
+    void print_results();
     /// The JSON object that --report writes (times in it are the only thing that may differ between runs).
     formats::Map& report();
     bool reports() const;                           // was --report given?
