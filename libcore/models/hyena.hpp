@@ -14,10 +14,10 @@ namespace stillhouse::models {
 /// less, one N-wide product a pair of tokens (hyena_heads.hpp).
 ///
 /// Executions token by token. recurrent: the realization in `layers.i.mixer.ssm.*`, else the trained modes
-/// (`filter_modes`), else Error{bad_data}. exact_original: the materialised filter over all past inputs. exact_modes: the
-/// impulse response of `layers.i.mixer.filter.{sections,cascade,fir}`, else `.{poles,residues,fir}` (pairs of numbers),
-/// else the trained modes, else of the realization, as far as the sequence has come. `linear` has a state of N x N
-/// numbers a head in every execution; its sum begins at lag `window`, like the filters of the others.
+/// (`filter_modes`), else Error{bad_data}. exact_original: the materialised filter over all past inputs. exact_modes:
+/// the impulse response of `layers.i.mixer.filter.{sections,cascade,fir}`, else `.{poles,residues,fir}` (pairs of
+/// numbers), else the trained modes, else of the realization, as far as the sequence has come. `linear` has a state of
+/// N x N numbers a head in every execution; its sum begins at lag `window`, like the filters of the others.
 ///
 /// State of a sequence, E channels, order d: (order + 1) E (short_taps - 1) past projections, (taps - 1) D past inputs,
 /// E N d modes; with a window its ring of keys and values, 2 W E, and W E (N > 1: 2 W E) convolution inputs on their

@@ -35,8 +35,11 @@ void short_convolve(ThreadPool& pool, Sequences<const T> z, const T* weight, con
         const Index first = task % per_sequence * block;
         for (Index t = first; t < std::min(first + block, z.length); ++t) {
             T* const out = y.token(b, t);
-            std::copy_n(bias, n, out);
-            for (Index j = 0; j < taps; ++j) {
+            const T* const now = z.token(b, t);
+            for (Index c = 0; c < n; ++c) {
+                out[c] = bias[c] + w[c] * now[c];
+            }
+            for (Index j = 1; j < taps; ++j) {
                 const T* in = nullptr;
                 if (t >= j) {
                     in = z.token(b, t - j);
@@ -76,15 +79,17 @@ void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* we
         std::fill_n(sums, (taps + 1) * n, 0.0);
         for (Index t = first; t < std::min(first + block, z.length); ++t) {
             T* const out = dz.token(b, t);
-            std::fill_n(out, n, T(0));
-            for (Index j = 0; j < taps && t + j < z.length; ++j) {
+            const T* const d = dy.token(b, t);
+            for (Index c = 0; c < n; ++c) {
+                out[c] = w[c] * d[c];
+            }
+            for (Index j = 1; j < taps && t + j < z.length; ++j) {
                 const T* const in = dy.token(b, t + j);
                 const T* const wj = w + j * n;
                 for (Index c = 0; c < n; ++c) {
                     out[c] += wj[c] * in[c];
                 }
             }
-            const T* const d = dy.token(b, t);
             for (Index j = 0; j < taps && j <= t; ++j) {
                 const T* const in = z.token(b, t - j);
                 double* const sum = sums + j * n;

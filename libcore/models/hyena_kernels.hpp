@@ -26,8 +26,8 @@ void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* we
 template <class T>
 void add_column_sums(ThreadPool& pool, Matrix<const T> x, T* sums);
 
-/// Calls body(b, c0, c1, t0, t1) for tiles of 16 channels by up to 64 tokens that cover batch x width x length; the tiles
-/// of one strip of channels of one sequence run in order of t on one thread, so a body may sum along t.
+/// Calls body(b, c0, c1, t0, t1) for tiles of 16 channels by up to 64 tokens that cover batch x width x length; the
+/// tiles of one strip of channels of one sequence run in order of t on one thread, so a body may sum along t.
 template <class Body>
 void for_tiles(ThreadPool& pool, Index batch, Index width, Index length, const Body& body)
 {
@@ -44,7 +44,7 @@ void for_tiles(ThreadPool& pool, Index batch, Index width, Index length, const B
     });
 }
 
-/// to[r, first + columns[c]] = from[r, c] for the columns c of `from`, and back: to[r, c] = from[r, first + columns[c]].
+/// to[r, first + columns[c]] = from[r, c] for the columns c of `from`; and back: to[r, c] = from[r, first + columns[c]]
 template <class T>
 void scatter_columns(ThreadPool& pool, Matrix<const T> from, const std::vector<Index>& columns, Index first,
                      Matrix<T> to);

@@ -71,7 +71,8 @@ private:
     HeadFilters<T> head_filters(Index length, Scratch<T>& ones) const;
     T skip(Index g, Index channel) const
     {
-        return skip_ == nullptr ? T(0) : skip_->values[g * mixer_.filters + filter_of_[static_cast<std::size_t>(channel)]];
+        const Index row = g * mixer_.filters + filter_of_[static_cast<std::size_t>(channel)];
+        return skip_ == nullptr ? T(0) : skip_->values[row];
     }
 
     // hyena_forward.cpp

@@ -7,8 +7,10 @@
 
 #include <complex>
 
-namespace stillhouse::models {
-namespace {
+namespace stillhouse::models
+{
+namespace
+{
 
 using systems::ModalSystem;
 using Complex = std::complex<double>;
@@ -42,8 +44,7 @@ double row_at(double log_decay, double angle, double r0, double r1, double tau)
     }
     const double a = angle < 0.0 ? angle : angle - std::numbers::pi;
     const double sign = angle < 0.0 || std::fmod(tau, 2.0) == 0.0 ? 1.0 : -1.0;
-    return sign * std::exp((m - std::abs(a)) * tau) *
-           (r0 * std::cosh(a * tau) + r1 * std::sinh(std::abs(a) * tau));
+    return sign * std::exp((m - std::abs(a)) * tau) * (r0 * std::cosh(a * tau) + r1 * std::sinh(std::abs(a) * tau));
 }
 
 double relative(const std::vector<double>& found, const std::vector<double>& wanted)
@@ -67,7 +68,7 @@ ErrorCode code_of(const std::function<void()>& action)
     return ErrorCode::internal;
 }
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_SUITE(filter_forms)
 
@@ -79,7 +80,7 @@ BOOST_AUTO_TEST_CASE(modal_rows_mean_what_the_header_says)
     auto& angle = weights.at("layers.0.mixer.filter_modes.angle").values;
     angle[1] = -0.01;
     angle[2] = std::numbers::pi + 0.4;
-    angle[4] = 2.0;                       // the single row: a negative pole
+    angle[4] = 2.0; // the single row: a negative pole
     angle[6] = 0.0;
     angle[7] = std::numbers::pi;
     const auto& decay = weights.at("layers.0.mixer.filter_modes.log_decay").values;
@@ -94,7 +95,8 @@ BOOST_AUTO_TEST_CASE(modal_rows_mean_what_the_header_says)
                 const Index i = f * 5 + s;
                 const bool single = s == 4;
                 const double a = single ? (angle[i] > 0.5 * std::numbers::pi ? std::numbers::pi : 0.0) : angle[i];
-                sum += row_at(decay[i], a, readout[2 * i], single ? 0.0 : readout[2 * i + 1], static_cast<double>(t - 4));
+                sum +=
+                    row_at(decay[i], a, readout[2 * i], single ? 0.0 : readout[2 * i + 1], static_cast<double>(t - 4));
             }
             wanted.push_back(sum);
         }
@@ -171,12 +173,12 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_trained_is_refused)
             set_modes(with, 0, {system}, trial);
         });
     };
-    ModalSystem twin;                     // a fourfold pole
+    ModalSystem twin; // a fourfold pole
     twin.fir = {1.0};
     twin.sections = {{2, 1.0, -0.1, 0.0}, {2, 1.0, -0.1, 0.0}};
     twin.readout = {1.0, 2.0, -1.0, 0.5};
     BOOST_TEST((set(twin, config) == ErrorCode::unsupported));
-    ModalSystem both;                     // two real poles of different signs beside a pair: no room in two pairs
+    ModalSystem both; // two real poles of different signs beside a pair: no room in two pairs
     both.fir = {1.0};
     both.sections = {{2, 1.0, -0.2, -0.3}, {1, 1.0, -0.3, 0.0}, {1, -1.0, -0.4, 0.0}};
     both.readout = {1.0, 2.0, -1.0, 0.5};
@@ -186,7 +188,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_trained_is_refused)
     larger.sections = {{2, 1.0, -0.2, -0.3}, {2, 1.0, -0.3, -0.1}, {2, 1.0, -0.5, -0.2}};
     larger.readout = std::vector<double>(6, 1.0);
     BOOST_TEST((set(larger, config) == ErrorCode::bad_data));
-    ModalSystem early;                    // a response below the delay
+    ModalSystem early; // a response below the delay
     early.fir = {0.0, 0.5, 1.0};
     early.sections = {{2, 1.0, -0.2, -0.3}};
     early.readout = {1.0, 1.0};
@@ -272,4 +274,4 @@ BOOST_AUTO_TEST_CASE(slow_poles_in_single_precision)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace stillhouse::models
+} // namespace stillhouse::models

@@ -8,8 +8,10 @@
 
 #include <numeric>
 
-namespace stillhouse::models {
-namespace {
+namespace stillhouse::models
+{
+namespace
+{
 
 constexpr Index batch = 2;
 
@@ -47,11 +49,8 @@ Buffer<T> in_pieces(compute::Operations<T>& ops, const Mixer<T>& mixer, MixerSta
     return y;
 }
 
-const std::vector<std::vector<Index>> ways{std::vector<Index>(30, 0),
-                                           {30},
-                                           {7, 0, 0, 1, 12, 0, 2, 0, 0, 1, 0, 0},
-                                           {1, 29},
-                                           {26, 0, 0, 0, 0}};
+const std::vector<std::vector<Index>> ways{
+    std::vector<Index>(30, 0), {30}, {7, 0, 0, 1, 12, 0, 2, 0, 0, 1, 0, 0}, {1, 29}, {26, 0, 0, 0, 0}};
 
 template <class T>
 void against_forward(double limit)
@@ -115,7 +114,7 @@ NetworkConfig with_realization(const NetworkConfig& config, systems::Form form, 
         const systems::Realization one = systems::realize(system, form);
         const Index each = coefficients.values.size() / filters;
         BOOST_REQUIRE(static_cast<Index>(one.coefficients.size()) <= each);
-        BOOST_REQUIRE(one.order == order);   // rows of square forms are then complete
+        BOOST_REQUIRE(one.order == order); // rows of square forms are then complete
         std::transform(one.coefficients.begin(), one.coefficients.end(), coefficients.values.data() + f * each,
                        [](double value) { return static_cast<T>(value); });
         std::transform(one.fir.begin(), one.fir.end(), fir.values.data() + f * taps,
@@ -146,7 +145,7 @@ void realized(double limit)
                                          systems::Form::balanced, systems::Form::dense}) {
             Parameters<T> weights = mixer_weights_of<T>(each.config, 23);
             NetworkConfig config;
-            const bool companion = form == systems::Form::companion;   // its coefficients are rounded to f32
+            const bool companion = form == systems::Form::companion; // its coefficients are rounded to f32
             try {
                 config = with_realization(each.config, form, weights);
             } catch (const Error& error) {
@@ -168,7 +167,7 @@ void realized(double limit)
     }
 }
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_SUITE(hyena_decode)
 
@@ -189,7 +188,7 @@ BOOST_AUTO_TEST_CASE(beyond_the_filter)
 {
     const auto backend = compute::make_backend("cpu", compute::Precision::f64, 1);
     auto& ops = backend->real();
-    constexpr Index length = 600;               // beyond the first growth of histories and responses as well
+    constexpr Index length = 600; // beyond the first growth of histories and responses as well
     for (const NamedMixer& each : small_mixers()) {
         if (each.config.mixers[0].form != FilterForm::modal) {
             continue;
@@ -238,7 +237,8 @@ BOOST_AUTO_TEST_CASE(modes_of_a_fit)
                                    : weights.add(prefix + "residues", {filters, order, 2});
         for (Index f = 0; f < filters; ++f) {
             const auto& system = modes[static_cast<std::size_t>(f)];
-            std::copy(system.fir.begin(), system.fir.end(), fir.values.data() + f * static_cast<Index>(system.fir.size()));
+            std::copy(system.fir.begin(), system.fir.end(),
+                      fir.values.data() + f * static_cast<Index>(system.fir.size()));
             if (as_sections) {
                 for (Index s = 0; s < sections; ++s) {
                     const auto& section = system.sections[static_cast<std::size_t>(s)];
@@ -365,6 +365,31 @@ BOOST_AUTO_TEST_CASE(the_state_is_constant)
     }
 }
 
+BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named)
+{
+    const NamedMixer each = small_mixers()[2];
+    const auto message = [&](const NetworkConfig& config, const Parameters<float>& weights) {
+        try {
+            make_hyena_mixer<float>(config, 0, weights);
+        } catch (const Error& error) {
+            BOOST_TEST((error.code() == ErrorCode::bad_data));
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    for (const WeightShape& wanted : hyena_weights(each.config, 0)) {
+        Parameters<float> weights = mixer_weights_of<float>(each.config, 1);
+        weights.erase(wanted.name);
+        BOOST_TEST(message(each.config, weights).find(wanted.name) != std::string::npos);
+        weights.add(wanted.name, {7});
+        BOOST_TEST(message(each.config, weights).find(wanted.name) != std::string::npos);
+    }
+    NetworkConfig uneven = small_mixers()[5].config; // three heads
+    uneven.mixers[0].filters = 2;
+    const Parameters<float> weights = mixer_weights_of<float>(uneven, 1);
+    BOOST_TEST(message(uneven, weights).find("2 filters") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(threads_change_no_bit)
 {
     constexpr Index length = 30;
@@ -391,4 +416,4 @@ BOOST_AUTO_TEST_CASE(threads_change_no_bit)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace stillhouse::models
+} // namespace stillhouse::models

@@ -13,8 +13,10 @@
 #include <map>
 #include <sstream>
 
-namespace stillhouse::models {
-namespace {
+namespace stillhouse::models
+{
+namespace
+{
 
 namespace fs = std::filesystem;
 
@@ -29,7 +31,8 @@ Arrays load(const fs::path& path)
     Arrays arrays;
     const formats::SafetensorsFile file(path.string());
     for (const auto& tensor : file.tensors()) {
-        Array array{tensor.header.shape, std::vector<double>(static_cast<std::size_t>(element_count(tensor.header.shape)))};
+        Array array{tensor.header.shape,
+                    std::vector<double>(static_cast<std::size_t>(element_count(tensor.header.shape)))};
         const formats::Tensor copy = formats::read_stored(tensor);
         convert_from<double>(tensor.header.dtype, copy.data.data(), static_cast<Index>(array.values.size()),
                              array.values.data());
@@ -64,7 +67,7 @@ formats::Value settings(const fs::path& folder)
 struct Source {
     std::string key;
     std::vector<Index> rows;
-    bool reverse = false;          // taps: theirs end with lag 0
+    bool reverse = false; // taps: theirs end with lag 0
 };
 
 struct Case {
@@ -206,7 +209,8 @@ Parameters<T> weights_of(const Case& c, const Arrays& reference)
         const Index size = row_size(wanted.shape);
         for (Index r = 0; r < wanted.shape[0]; ++r) {
             for (Index j = 0; j < size; ++j) {
-                const Index place = source.rows[static_cast<std::size_t>(r)] * size + (source.reverse ? size - 1 - j : j);
+                const Index place =
+                    source.rows[static_cast<std::size_t>(r)] * size + (source.reverse ? size - 1 - j : j);
                 entry.values[r * size + j] = static_cast<T>(from.values.at(static_cast<std::size_t>(place)));
             }
         }
@@ -227,7 +231,8 @@ std::map<std::string, std::vector<double>> gradients_of(const Case& c, const Par
         const Index size = row_size(entry.shape);
         for (Index r = 0; r < entry.shape[0]; ++r) {
             for (Index j = 0; j < size; ++j) {
-                const Index place = source.rows[static_cast<std::size_t>(r)] * size + (source.reverse ? size - 1 - j : j);
+                const Index place =
+                    source.rows[static_cast<std::size_t>(r)] * size + (source.reverse ? size - 1 - j : j);
                 to.at(static_cast<std::size_t>(place)) += static_cast<double>(entry.values[r * size + j]);
             }
         }
@@ -263,8 +268,7 @@ void compare(const Case& c, const Arrays& reference, const Arrays& io, const std
     constexpr bool is_double = std::is_same_v<T, double>;
     const double value_limit = is_double ? 1e-10 : 2e-5;
     const double gradient_limit = is_double ? 1e-9 : 5e-5;
-    const auto backend =
-        compute::make_backend("cpu", is_double ? compute::Precision::f64 : compute::Precision::f32, 2);
+    const auto backend = compute::make_backend("cpu", is_double ? compute::Precision::f64 : compute::Precision::f32, 2);
     auto& ops = backend->on<T>();
     const Parameters<T> weights = weights_of<T>(c, reference);
     const auto mixer = make_hyena_mixer<T>(c.config, 0, weights);
@@ -303,24 +307,27 @@ void compare(const Case& c, const Arrays& reference, const Arrays& io, const std
     for (const auto& [key, values] : gradients_of(c, gradient, reference)) {
         const auto wanted = io.find("grad" + suffix + "." + key);
         if (wanted == io.end()) {
-            continue;   // a buffer of theirs
+            continue; // a buffer of theirs
         }
         Buffer<double> mine(static_cast<Index>(values.size()));
         std::copy(values.begin(), values.end(), mine.begin());
-        BOOST_TEST_CONTEXT(key) { BOOST_TEST(distance(mine, wanted->second.values) <= gradient_limit); }
+        BOOST_TEST_CONTEXT(key)
+        {
+            BOOST_TEST(distance(mine, wanted->second.values) <= gradient_limit);
+        }
         ++compared;
     }
     int stored = 0;
     for (const auto& [key, array] : io) {
         stored += key.starts_with("grad" + suffix + ".") ? 1 : 0;
     }
-    BOOST_TEST(compared == stored);   // each of theirs was compared
+    BOOST_TEST(compared == stored); // each of theirs was compared
 }
 
 const std::vector<std::string> cases{"safari_hyena_operator", "safari_hyena_order3", "safari_hyena_short",
                                      "mad_multihead_hyena", "mad_multihead_hyena_proj1"};
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_SUITE(hyena_golden)
 
@@ -376,7 +383,7 @@ BOOST_AUTO_TEST_CASE(blocks_that_wrap_are_not_ours)
     const auto sequences = [&](auto* data) { return Sequences(data, shape[0], shape[1], shape[2]); };
     mixer->forward(ops, Sequences<const double>(sequences(u.data())), sequences(y.data()), nullptr);
     BOOST_TEST(distance(y, io.at("y").values) > 1e-3);
-    u[u.size() - 1] += 1.0;   // the last token of the last sequence changes nothing before it
+    u[u.size() - 1] += 1.0; // the last token of the last sequence changes nothing before it
     mixer->forward(ops, Sequences<const double>(sequences(u.data())), sequences(again.data()), nullptr);
     for (Index i = 0; i < u.size() - shape[2]; ++i) {
         BOOST_REQUIRE(std::abs(y[i] - again[i]) <= 1e-12);
@@ -385,4 +392,4 @@ BOOST_AUTO_TEST_CASE(blocks_that_wrap_are_not_ours)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace stillhouse::models
+} // namespace stillhouse::models

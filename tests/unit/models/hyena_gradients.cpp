@@ -5,13 +5,16 @@
 
 #include <boost/test/unit_test.hpp>
 
-namespace stillhouse::models {
-namespace {
+namespace stillhouse::models
+{
+namespace
+{
 
-using Table = std::vector<std::vector<double>>;   // [token][channel]
+using Table = std::vector<std::vector<double>>; // [token][channel]
 
 /// stillhouse-model(5) for one sequence, as it stands there.
-class Formula {
+class Formula
+{
 public:
     Formula(const NetworkConfig& config, const Parameters<double>& weights, Matrix<const double> h)
         : config_(config), mixer_(config.mixers[0]), weights_(weights), h_(h)
@@ -66,8 +69,7 @@ public:
         }
         put(c, place, 0, features);
         if (mixer_.window > 0) {
-            put(softmax(projected(x, "mixer.window.q", false), projected(x, "mixer.window.k", false), v,
-                        mixer_.window),
+            put(softmax(projected(x, "mixer.window.q", false), projected(x, "mixer.window.k", false), v, mixer_.window),
                 place, mixer_.channels, features);
         }
         if (!kept_place.empty()) {
@@ -80,7 +82,8 @@ public:
             for (Index d = 0; d < config_.width; ++d) {
                 double sum = weights_.at("layers.0.mixer.out.bias").values[d];
                 for (Index e = 0; e < columns; ++e) {
-                    sum += out_weight.matrix()(d, e) * features[static_cast<std::size_t>(t)][static_cast<std::size_t>(e)];
+                    sum +=
+                        out_weight.matrix()(d, e) * features[static_cast<std::size_t>(t)][static_cast<std::size_t>(e)];
                 }
                 for (Index j = 0; j < mixer_.taps && j <= t; ++j) {
                     for (Index e = 0; e < config_.width; ++e) {
@@ -140,8 +143,9 @@ private:
                 y[static_cast<std::size_t>(t)] += tap * u[static_cast<std::size_t>(s)];
             }
             if (mixer_.filters > 0) {
-                y[static_cast<std::size_t>(t)] += weights_.at("layers.0.mixer.skip").values[g * mixer_.filters + filter] *
-                                                  u[static_cast<std::size_t>(t)];
+                y[static_cast<std::size_t>(t)] +=
+                    weights_.at("layers.0.mixer.skip").values[g * mixer_.filters + filter] *
+                    u[static_cast<std::size_t>(t)];
             }
         }
         return y;
@@ -153,9 +157,9 @@ private:
         for (std::size_t t = 0; t < x.size(); ++t) {
             for (Index first = 0; first < static_cast<Index>(x[t].size()); first += config_.head_dim) {
                 for (Index i = 0; i < half; ++i) {
-                    const double angle = static_cast<double>(t) * std::pow(config_.rotary.theta,
-                                                                           -2.0 * static_cast<double>(i) /
-                                                                               static_cast<double>(config_.rotary.dims));
+                    const double angle = static_cast<double>(t) *
+                                         std::pow(config_.rotary.theta, -2.0 * static_cast<double>(i) /
+                                                                            static_cast<double>(config_.rotary.dims));
                     double& a = x[t][static_cast<std::size_t>(first + i)];
                     double& b = x[t][static_cast<std::size_t>(first + i + half)];
                     const double turned = a * std::cos(angle) - b * std::sin(angle);
@@ -176,7 +180,8 @@ private:
             for (std::size_t t = 0; t < q.size(); ++t) {
                 double total = 0.0;
                 std::vector<double> sum(width, 0.0);
-                const std::size_t oldest = t + 1 > static_cast<std::size_t>(window) ? t + 1 - static_cast<std::size_t>(window) : 0;
+                const std::size_t oldest =
+                    t + 1 > static_cast<std::size_t>(window) ? t + 1 - static_cast<std::size_t>(window) : 0;
                 for (std::size_t s = oldest; s <= t; ++s) {
                     double score = 0.0;
                     for (std::size_t i = 0; i < width; ++i) {
@@ -226,8 +231,7 @@ double against_formula(const NetworkConfig& config)
     if (mixer.form != FilterForm::none) {
         h = materialize_filters(exact->real(), mixer, 0, weights);
     }
-    const Formula formula(config, weights,
-                          {h.data(), (mixer.order - 1) * mixer.filters, mixer.filter_length});
+    const Formula formula(config, weights, {h.data(), (mixer.order - 1) * mixer.filters, mixer.filter_length});
     const auto made = make_hyena_mixer<T>(config, 0, own);
     auto& ops = backend->on<T>();
     made->refresh(ops);
@@ -247,13 +251,13 @@ double against_formula(const NetworkConfig& config)
         for (const auto& row : formula.run(sequence)) {
             wanted.insert(wanted.end(), row.begin(), row.end());
         }
-        worst = std::max(worst, distance_of(y.data() + b * length * config.width, wanted.data(),
-                                            length * config.width));
+        worst =
+            std::max(worst, distance_of(y.data() + b * length * config.width, wanted.data(), length * config.width));
     }
     return worst;
 }
 
-}  // namespace
+} // namespace
 
 BOOST_AUTO_TEST_SUITE(hyena_gradients)
 
@@ -275,7 +279,7 @@ BOOST_AUTO_TEST_CASE(finite_differences)
     for (const NamedMixer& each : small_mixers()) {
         Parameters<double> weights = mixer_weights_of<double>(each.config, 4);
         if (auto* angle = weights.find("layers.0.mixer.filter_modes.angle")) {
-            angle->values[1] = -0.2;                        // real poles of either sign beside the pairs
+            angle->values[1] = -0.2; // real poles of either sign beside the pairs
             angle->values[2] = std::numbers::pi + 0.3;
         }
         const auto mixer = make_hyena_mixer<double>(each.config, 0, weights);
@@ -391,9 +395,9 @@ void threads_and_batch()
         for (std::size_t i = 1; i < outputs.size(); ++i) {
             BOOST_TEST(std::equal(outputs[0].begin(), outputs[0].end(), outputs[i].begin()), each.name);
             for (const auto& entry : gradients[0]) {
-                BOOST_TEST(std::equal(entry.values.begin(), entry.values.end(),
-                                      gradients[i].at(entry.name).values.begin()),
-                           each.name << ", " << entry.name);
+                BOOST_TEST(
+                    std::equal(entry.values.begin(), entry.values.end(), gradients[i].at(entry.name).values.begin()),
+                    each.name << ", " << entry.name);
             }
         }
     }
@@ -466,4 +470,4 @@ BOOST_AUTO_TEST_CASE(features_are_what_the_projections_see)
 
 BOOST_AUTO_TEST_SUITE_END()
 
-}  // namespace stillhouse::models
+} // namespace stillhouse::models

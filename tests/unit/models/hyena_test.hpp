@@ -10,7 +10,8 @@
 #include <string>
 #include <vector>
 
-namespace stillhouse::models {
+namespace stillhouse::models
+{
 
 struct NamedMixer {
     std::string name;
@@ -38,7 +39,7 @@ inline std::vector<NamedMixer> small_mixers()
     MixerConfig base;
     base.kind = MixerKind::hyena;
     base.channels = 12;
-    base.filters = 5;                      // tied unevenly
+    base.filters = 5; // tied unevenly
     base.form = FilterForm::free_taps;
     base.filter_length = 40;
 
@@ -55,7 +56,7 @@ inline std::vector<NamedMixer> small_mixers()
     m.filters = 12;
     m.short_taps = 0;
     m.form = FilterForm::implicit_mlp;
-    m.filter_length = 9;                   // shorter than the sequences
+    m.filter_length = 9; // shorter than the sequences
     m.implicit.features = 5;
     m.implicit.width = 6;
     m.implicit.inner_layers = 1;
@@ -177,4 +178,4 @@ double distance_of(const A& found, const B& wanted, Index n)
     return error / size;
 }
 
-}  // namespace stillhouse::models
+} // namespace stillhouse::models
