@@ -31,7 +31,7 @@ public:
 ///     a_0 = sin(w (W_0 z_n + b_0)), a_i = sin(w (W_i a_{i-1} + b_i)) for i <= inner_layers, g = W_last a,
 ///     h[f, n] = g[f] (exp(-t_n |decay[f]|) + shift)                     (the factor only with `modulate`)
 ///     and, with `normalize`, divided by sum_f |h[f, n]| where that is not 0 (laughing-hyena.md 4.2).
-///     t_n = n / (L - 1), or what a checkpoint stores as `filter_mlp.times` [L], an optional entry that is never trained.
+///     t_n = n / (L - 1), or what a checkpoint stores as `filter_mlp.times` [L] (optional, never trained).
 ///
 /// modal: `filter_modes.fir` [F, K], K > delay, and S = ceil(filter_order / 2) rows of `filter_modes.log_decay`,
 ///     `.angle` [F, S] and `.readout` [F, S, 2]: h[t] = fir[t] for t < K, else sum over the rows, with tau = t - K, of
