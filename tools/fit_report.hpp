@@ -94,10 +94,11 @@ public:
         ++n_fits_;
     }
 
-    /// Throws when a filter was refused: nothing is written then.
+    /// Throws when a filter was refused: its line is printed, no stream is written.
     void refuse() const
     {
         if (!refusal_.empty()) {
+            context_.print_results();
             throw_error(ErrorCode::bad_data, refusal_);
         }
     }

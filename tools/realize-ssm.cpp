@@ -60,6 +60,17 @@ systems::Form form_of(const Settings& s, const adapters::ModeBank& bank, ThreadP
     return modal ? systems::Form::modal : systems::Form::cascade;
 }
 
+/// First taps behind the lags at which all filters are zero: those belong to a delay, which costs no state.
+Index stored_taps(const std::vector<systems::Realization>& bank)
+{
+    Index taps = 1;
+    for (const systems::Realization& r : bank) {
+        const auto first = std::find_if(r.fir.begin(), r.fir.end() - 1, [](double tap) { return tap != 0.0; });
+        taps = std::max(taps, static_cast<Index>(r.fir.end() - first));
+    }
+    return taps;
+}
+
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     FilterTool tool(context, s.input, {s.select, {}, true}, std::nullopt);
@@ -82,9 +93,10 @@ cli::Exit run(const Settings& s, cli::Context& context)
                                   : 0.0;
             });
         });
+        const Index taps = stored_taps(realizations);
         for (Index i = 0; i < bank.rows; ++i) {
             const std::size_t at = static_cast<std::size_t>(i);
-            const Index state = realizations[at].order + static_cast<Index>(realizations[at].fir.size()) - 1;
+            const Index state = realizations[at].order + taps - 1;
             formats::Map line{{"tensor", bank.base}, {"filter", bank.first + i}, {"form", systems::name_of(form)},
                               {"order", realizations[at].order}, {"state", state}};
             std::string text = i == 0 ? bank.base + ", " + std::to_string(bank.total) + " filters, " +

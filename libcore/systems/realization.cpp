@@ -309,8 +309,10 @@ Form default_form(const ModalSystem& system, std::string_view state_precision)
 {
     try {
         const double limit = state_precision == "bf16" ? 3e-2 : 1e-5;
-        const Realization modal = realize(system, Form::modal);
-        return deviation(system, modal, state_precision, 4096) <= limit ? Form::modal : Form::cascade;
+        const double modal = deviation(system, realize(system, Form::modal), state_precision, 4096);
+        const bool good = modal <= limit ||
+                          modal <= deviation(system, realize(system, Form::cascade), state_precision, 4096);
+        return good ? Form::modal : Form::cascade;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported) {
             throw;

@@ -30,8 +30,8 @@ struct Realization {
 /// modal {sections, 5}, cascade {sections, 6}, companion {2, order}, balanced and dense {order, 2 + order}.
 Shape coefficient_shape(Form form, Index order, Index sections);
 
-/// Modal where its single-precision recurrence stays within 1e-5 of the modes, else cascade. `state_precision`
-/// as in `deviation`; a narrower state (bf16) asks for 3e-2.
+/// Modal where its single-precision recurrence stays within 1e-5 of the modes or as near as the cascade's, else cascade.
+/// `state_precision` as in `deviation`; a narrower state (bf16) asks for 3e-2.
 Form default_form(const ModalSystem& system, std::string_view state_precision = "f32");
 
 /// Error{unsupported} when the companion form, its coefficients rounded to f32, is not stable or does not reproduce the

@@ -54,6 +54,17 @@ bool trained_modes(const models::Parameters<T>& weights, const std::string& pref
     return !prefix.empty() && weights.find(prefix + "log_decay") != nullptr;
 }
 
+/// The lags that are zero by construction, where `name` is the filter tensor of a layer; else 0.
+Index filter_delay(const models::NetworkConfig& config, std::string_view name)
+{
+    for (std::size_t layer = 0; layer < config.mixers.size(); ++layer) {
+        if (name == "layers." + std::to_string(layer) + ".mixer.filter") {
+            return config.mixers[layer].delay;
+        }
+    }
+    return 0;
+}
+
 }  // namespace
 
 void write_texts(formats::StreamWriter& writer, const Texts& texts)
@@ -109,9 +120,11 @@ void write_weights(formats::StreamWriter& writer, const models::NetworkConfig& c
             continue;
         }
         written.insert(header.name);
-        if (changed(header.name)) {
+        // Kept heads leave fewer rows under the same name.
+        const bool cut = entry->values.size() != header.elements() * (is_complex(header.dtype) ? 2 : 1);
+        if (changed(header.name) || cut) {
             formats::TensorHeader fresh = header;
-            fresh.dtype = options.dtype;
+            fresh.dtype = changed(header.name) ? options.dtype : header.dtype;
             fresh.shape = entry->shape;
             write_values(writer, fresh, entry->values);
         } else if (!item.bytes.empty()) {
@@ -129,6 +142,9 @@ void write_weights(formats::StreamWriter& writer, const models::NetworkConfig& c
             header.name = entry.name;
             header.dtype = options.dtype;
             header.shape = entry.shape;
+            if (const Index delay = filter_delay(config, entry.name); delay > 0) {
+                header.set_attribute("delay", delay);
+            }
             write_values(writer, header, entry.values);
         }
     }
