@@ -9,8 +9,8 @@
 namespace stillhouse::formats {
 
 /// Reads the text of a tokenizer.json. Supported: model BPE (merges as "A B" or pairs, ignore_merges, byte_fallback,
-/// unk_token, fuse_unk); normalizers NFC, Prepend, Replace (of a string), Sequence; pre-tokenizers ByteLevel, Metaspace,
-/// Split by the patterns of Llama 3 and Qwen 2 followed by ByteLevel, Sequence; post-processors ByteLevel,
+/// unk_token, fuse_unk); normalizers NFC, Prepend, Replace (of a string), Sequence; pre-tokenizers ByteLevel,
+/// Metaspace, Split by the patterns of Llama 3 and Qwen 2 followed by ByteLevel, Sequence; post-processors ByteLevel,
 /// TemplateProcessing, BertProcessing, RobertaProcessing, Sequence; decoders ByteLevel, Metaspace, Replace (of a
 /// string), ByteFallback, Fuse, Strip, Sequence. Each part may be null.
 /// Error{unsupported} names any other kind or option that would change ids, with the list of those supported;

@@ -13,7 +13,8 @@ bool ChainTables::add(const std::vector<Token>& symbols, Token token)
     int at = 0;
     for (std::size_t i = symbols.size(); i-- > 0;) {
         const auto [edge, is_new] = children_.emplace(
-            static_cast<std::uint64_t>(at) << 32 | static_cast<std::uint32_t>(symbols[i]), static_cast<int>(nodes_.size()));
+            static_cast<std::uint64_t>(at) << 32 | static_cast<std::uint32_t>(symbols[i]),
+            static_cast<int>(nodes_.size()));
         if (is_new) {
             nodes_.push_back({at, symbols[i], nodes_[static_cast<std::size_t>(at)].depth + 1, -1});
         }

@@ -18,17 +18,17 @@ namespace stillhouse::models {
 //     other side; the pair chosen in s, when it lies in x, is of lowest rank in x as well; so the merges done in x are
 //     those done in x alone, in the same order, and s is finished only when x and y are. Hence whenever E(s) has a
 //     token border at q, E(s) = E(s[0, q)) E(s[q, n)).
-// (B) Every prefix s[0, n) therefore has one last token t(n), and E(s[0, n)) = E(s[0, n - |t(n)|)) t(n): the last tokens
-//     of all prefixes are a tree, from each n an edge back to n - |t(n)|.
+// (B) Every prefix s[0, n) therefore has one last token t(n), and E(s[0, n)) = E(s[0, n - |t(n)|)) t(n): the last
+//     tokens of all prefixes are a tree, from each n an edge back to n - |t(n)|.
 // (C) t(n) must be a token whose symbols end s[0, n), with E(its symbols) = itself, and with E(u t) = u t for
-//     u = t(n - |t|): both follow from (A). If a single candidate passes, it is t(n). If several do (tables of merges in
-//     which ranks do not grow along a derivation allow that), E(s[0, n)) itself is computed and decides.
+//     u = t(n - |t|): both follow from (A). If a single candidate passes, it is t(n). If several do (tables of merges
+//     in which ranks do not grow along a derivation allow that), E(s[0, n)) itself is computed and decides.
 // (D) Let M be the length of the longest token. E of any continuation of s[0, N) has a border q in (N - M, N], and by
 //     (A) agrees with E(s[0, q)) up to q. So a border that is on the paths back from all of N - M + 1 ... N is a border
 //     whatever follows, and the tokens before it are final.
 //
-// The paths meet after a few tokens in all but contrived cases; as long as they do not, nothing is given away and memory
-// grows, but no id is ever wrong.
+// The paths meet after a few tokens in all but contrived cases; as long as they do not, nothing is given away and
+// memory grows, but no id is ever wrong.
 
 /// Every token that merging can make, by its symbols read backwards.
 class ChainTables {

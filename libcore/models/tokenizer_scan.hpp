@@ -27,10 +27,10 @@ std::size_t next_piece(TokenizerModel::Split split, std::string_view text, bool 
 /// A text longer than this is not waiting for the rest of a contraction or of three digits.
 inline constexpr std::size_t contraction_bytes = 16;
 
-/// For a text of which next_piece gave 0 and which is longer than contraction_bytes: is the piece one run of a class that may be
-/// handed on before its end is known? gpt2: runs of letters, numbers and others end at the first character of another
-/// class, whatever follows, and of white space all but the last character belongs to the piece. llama3 and qwen2: only
-/// letters, since line ends far behind can still join others and white space.
+/// For a text of which next_piece gave 0 and which is longer than contraction_bytes: is the piece one run of a class
+/// that may be handed on before its end is known? gpt2: runs of letters, numbers and others end at the first character
+/// of another class, whatever follows, and of white space all but the last character belongs to the piece. llama3 and
+/// qwen2: only letters, since line ends far behind can still join others and white space.
 bool open_piece(TokenizerModel::Split split, std::string_view text, OpenPiece& piece) noexcept;
 
 /// Continues an open piece: how many of the following bytes belong to it for certain. `closed`: it ends there.

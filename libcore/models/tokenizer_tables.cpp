@@ -62,7 +62,10 @@ void check_utf8(const std::string& text, const char* what)
 
 }  // namespace
 
-int byte_of(char32_t character) noexcept { return character < character_bytes.size() ? character_bytes[character] : -1; }
+int byte_of(char32_t character) noexcept
+{
+    return character < character_bytes.size() ? character_bytes[character] : -1;
+}
 char32_t character_of_byte(unsigned char byte) noexcept { return byte_characters[byte]; }
 
 TokenizerTables::TokenizerTables(TokenizerModel what) : model(std::move(what)), merges(model.merges.size())

@@ -49,10 +49,10 @@ struct TokenizerTables {
     /// The symbols of a unit that the vocabulary lacks, by byte_fallback; empty when there are none.
     std::vector<Token> fallback_of(Unit unit) const;
 
-    /// False only if a word may be cut between two neighbouring units: no product of a merge holds them side by side, so
-    /// no merge ever crosses the cut and each side merges as it would alone ((A) in tokenizer_chain.hpp). Units without
-    /// a symbol of their own may vanish or wait, so nothing is cut beside them, unless all of them become bytes that no
-    /// merge takes. May be true where a cut would do no harm.
+    /// False only if a word may be cut between two neighbouring units: no product of a merge holds them side by side,
+    /// so no merge ever crosses the cut and each side merges as it would alone ((A) in tokenizer_chain.hpp). Units
+    /// without a symbol of their own may vanish or wait, so nothing is cut beside them, unless all of them become bytes
+    /// that no merge takes. May be true where a cut would do no harm.
     bool joined(Unit left, Unit right) const noexcept
     {
         const std::size_t bit = pair_bit(left, right);
@@ -103,9 +103,9 @@ private:
     mutable std::vector<std::unique_ptr<PieceMemory>> pool;
 };
 
-/// Turns units into symbols as the library does, one at a time: a unit that the vocabulary has; else its bytes; else the
-/// unknown token (runs of them fused where the model says so), which waits for the next unit that the vocabulary has;
-/// else nothing.
+/// Turns units into symbols as the library does, one at a time: a unit that the vocabulary has; else its bytes; else
+/// the unknown token (runs of them fused where the model says so), which waits for the next unit that the vocabulary
+/// has; else nothing.
 class Symbolizer {
 public:
     explicit Symbolizer(const TokenizerTables& tables) : tables_(tables) {}

@@ -13,8 +13,8 @@
 
 namespace stillhouse::models {
 
-/// Encodes words: whole ones, or one that arrives in pieces. Such a word is cut between units that no product of a merge
-/// holds side by side, and where there is no such pair for long, by a Chain.
+/// Encodes words: whole ones, or one that arrives in pieces. Such a word is cut between units that no product of a
+/// merge holds side by side, and where there is no such pair for long, by a Chain.
 class WordEncoder {
 public:
     /// Words, or what lies between two cuts, of more than `patience` bytes go through a Chain.

@@ -42,8 +42,9 @@ void put_record(const T* data, std::size_t count)
     put(data, count * sizeof(T));
 }
 
-/// Records: a letter, a u32 length, that many bytes. e: encode text; s: the same as a stream in pieces of odd sizes, with the least of patience;
-/// d, p: decode u32 ids with and without special tokens; i: the same one by one. Replies: a u32 count, then the elements.
+/// Records: a letter, a u32 length, that many bytes. e: encode text; s: the same as a stream in pieces of odd sizes,
+/// with the least of patience; d, p: decode u32 ids with and without special tokens; i: the same one by one. Replies: a
+/// u32 count, then the elements.
 void serve(const Tokenizer& tokenizer)
 {
     char what = 0;

@@ -126,7 +126,8 @@ def main():
     size = len(text.encode())
     ours_seconds, theirs_seconds = [], {4096: [], 65536: [], len(text): []}
     for _ in range(options.rounds):
-        line = subprocess.run([options.program, options.tokenizer, options.text], check=True, capture_output=True).stdout
+        command = [options.program, options.tokenizer, options.text]
+        line = subprocess.run(command, check=True, capture_output=True).stdout
         ours_seconds.append(json.loads(line)["seconds"])
         for piece, seconds in theirs_seconds.items():
             seconds.append(time_library(theirs, text, piece))

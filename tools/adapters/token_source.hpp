@@ -15,8 +15,8 @@
 
 namespace stillhouse::adapters {
 
-/// The tokenizer in the text of a tokenizer.json. Error{bad_data} naming the model when there is none (empty text) or it
-/// is damaged, Error{unsupported} when it is of another kind.
+/// The tokenizer in the text of a tokenizer.json. Error{bad_data} naming the model when there is none (empty text) or
+/// it is damaged, Error{unsupported} when it is of another kind.
 models::Tokenizer make_tokenizer(std::string_view tokenizer_json, const std::string& model);
 
 /// What is read, and how it becomes batches.
@@ -25,8 +25,8 @@ models::Tokenizer make_tokenizer(std::string_view tokenizer_json, const std::str
 /// file (.u16, .u32, little-endian) or 1-D .npy is one; each row of a 2-D .npy is one. Only the first `limit` tokens of
 /// all documents together are read.
 /// Rows: a document is cut every `context` tokens; its last row may be shorter. Nothing is padded.
-/// Batches: consecutive rows of equal length, at most `batch` of them; a row of another length begins the next batch. So
-/// a text gives batches [batch, context], then one of the full rows that are left, then one of the short last row.
+/// Batches: consecutive rows of equal length, at most `batch` of them; a row of another length begins the next batch.
+/// So a text gives batches [batch, context], then one of the full rows that are left, then one of the short last row.
 /// Numbers count from 0 and depend on nothing but the tokens, `context`, `batch` and `limit`.
 struct TokenRequest {
     std::vector<std::string> text;               // files, "-" is standard input
@@ -42,9 +42,9 @@ public:
     using Notice = std::function<void(const std::string&)>;
     using Open = std::function<formats::Fd(const std::string&)>;
 
-    /// `tokenizer` (which must outlive the source and its batches) may be null where there is no text. `notice` hears how
-    /// much of a text was no UTF-8 and was replaced by U+FFFD. Error{bad_argument}: neither or both inputs, standard
-    /// input twice, a token file of unknown suffix.
+    /// `tokenizer` (which must outlive the source and its batches) may be null where there is no text. `notice` hears
+    /// how much of a text was no UTF-8 and was replaced by U+FFFD. Error{bad_argument}: neither or both inputs,
+    /// standard input twice, a token file of unknown suffix.
     TokenSource(TokenRequest request, const models::Tokenizer* tokenizer, Notice notice,
                 Open open = formats::Fd::open_input);
 
@@ -52,13 +52,13 @@ public:
     /// pipe): shards need files. Other errors as those of batches.
     Index total() const;
 
-    /// The batches of a range. What lies before is read (and encoded) and dropped. Error{bad_data}: no tokens at all; an
-    /// id outside the vocabulary (file, position, id); a token file that is damaged, of other than integers, or has more
-    /// than two dimensions. Error{io}.
+    /// The batches of a range. What lies before is read (and encoded) and dropped. Error{bad_data}: no tokens at all;
+    /// an id outside the vocabulary (file, position, id); a token file that is damaged, of other than integers, or has
+    /// more than two dimensions. Error{io}.
     NextBatch batches(BatchRange range = {}) const;
 
-    /// batches of the part-th of `parts` equal consecutive parts (counted from 1) of what `skip` leaves; parts > 1 needs
-    /// the first pass of `total`.
+    /// batches of the part-th of `parts` equal consecutive parts (counted from 1) of what `skip` leaves; parts > 1
+    /// needs the first pass of `total`.
     NextBatch share(Index skip, Index part, Index parts) const;
 
 private:

@@ -22,8 +22,8 @@ std::vector<double> shares(const std::vector<double>& logits, const std::vector<
     Random random(11, 0);
     std::vector<double> counts(logits.size());
     for (int i = 0; i < n; ++i) {
-        counts[static_cast<std::size_t>(sample(logits.data(), static_cast<Index>(logits.size()), allowed, how, random))] +=
-            1.0 / n;
+        const Token drawn = sample(logits.data(), static_cast<Index>(logits.size()), allowed, how, random);
+        counts[static_cast<std::size_t>(drawn)] += 1.0 / n;
     }
     return counts;
 }

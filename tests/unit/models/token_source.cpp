@@ -153,7 +153,8 @@ BOOST_AUTO_TEST_CASE(shards_are_the_whole)
 BOOST_AUTO_TEST_CASE(texts)
 {
     const Scratch scratch;
-    const Tokenizer tokenizer = make_tokenizer(models::slurp(models::data_file("stories260K_tokenizer.json")), "stories");
+    const Tokenizer tokenizer =
+        make_tokenizer(models::slurp(models::data_file("stories260K_tokenizer.json")), "stories");
     const std::string one = "Once upon a time, there was a little girl.", two = "Tim \xFF ran.\xC3";
     TokenRequest request;
     request.text = {scratch.write("1", one), scratch.write("empty", ""), scratch.write("2", two)};
@@ -186,15 +187,17 @@ BOOST_AUTO_TEST_CASE(texts)
 BOOST_AUTO_TEST_CASE(refusals)
 {
     const Scratch scratch;
-    const Tokenizer tokenizer = make_tokenizer(models::slurp(models::source_file("share/teachers/bookworm/tokenizer.json")),
-                                               "bookworm");
+    const Tokenizer tokenizer =
+        make_tokenizer(models::slurp(models::source_file("share/teachers/bookworm/tokenizer.json")), "bookworm");
     const auto bad = ErrorCode::bad_data, usage = ErrorCode::bad_argument;
     const auto read = [](const TokenRequest& request) { return [request] { batches_of(request); }; };
     const auto file = [&](const std::string& name, const std::string& bytes) {
         return read(tokens(scratch.write(name, bytes), 4, 2));
     };
-    BOOST_TEST((refused(file("a.u16", raw(std::vector<std::uint16_t>{1, 2, 100})), "a.u16: token 2 has id 100") == bad));
-    BOOST_TEST((refused(file("a.npy", npy("<i8", "(2,)", std::vector<std::int64_t>{1, -4})), "token 1 has id -4") == bad));
+    const std::vector<std::uint16_t> large{1, 2, 100};
+    const std::vector<std::int64_t> negative{1, -4};
+    BOOST_TEST((refused(file("a.u16", raw(large)), "a.u16: token 2 has id 100") == bad));
+    BOOST_TEST((refused(file("a.npy", npy("<i8", "(2,)", negative)), "token 1 has id -4") == bad));
     BOOST_TEST((refused(file("b.u32", "12345"), "b.u32: ends inside token 1") == bad));
     BOOST_TEST((refused(file("c.u16", ""), "no tokens") == bad));
     BOOST_TEST((refused(file("d.npy", npy("<f4", "(2,)", std::vector<float>{1, 2})), "F32") == bad));

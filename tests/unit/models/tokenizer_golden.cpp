@@ -93,8 +93,8 @@ BOOST_AUTO_TEST_CASE(questions_about_ids)
 BOOST_AUTO_TEST_CASE(invalid_utf8_is_replaced_and_counted)
 {
     const Tokenizer tokenizer = bookworm();
-    const std::string bad = "caf\xC3 \xF0\x9F\x98 x\xFF\xED\xA0\x80.", good = "caf\xEF\xBF\xBD \xEF\xBF\xBD x\xEF\xBF\xBD"
-                                                                      "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD.";
+    const std::string bad = "caf\xC3 \xF0\x9F\x98 x\xFF\xED\xA0\x80.";
+    const std::string good = "caf\xEF\xBF\xBD \xEF\xBF\xBD x\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD.";
     Index replaced = 0;
     BOOST_TEST(tokenizer.encode(bad, Tokenizer::Special::add, &replaced)
                    == tokenizer.encode(good, Tokenizer::Special::add),

@@ -38,7 +38,8 @@ std::vector<std::string> hard_texts()
     return {repeat("a", 9000), repeat("the", 3000), repeat(" ", 9000).append("x"), repeat("\n", 9000).append(" x"),
             repeat("\r\n", 4000), repeat("\t", 5000).append(" y"), random_text(letters, 20000, random),
             repeat("e\xCC\x81", 3000), repeat("\xCC\x81\xCC\x96", 2000).append("x"), repeat("\xE1\x85\xA1", 2000),
-            repeat("<|endoftext", 800) + repeat("<|endoftext|>", 30), repeat("-", 9000).append("'s"), repeat("1", 5000).append("'ll"),
+            repeat("<|endoftext", 800) + repeat("<|endoftext|>", 30),
+            repeat("-", 9000).append("'s"), repeat("1", 5000).append("'ll"),
             repeat("\xF0\x9F\x98\x80", 2000), repeat("<s", 900) + "<s></s>" + repeat("</s> ", 100),
             random_text({"'", "s", "'l", "l", " ", "  ", "\n", "\xC2\xA0", "\xCC\x81", "<|endoftext|>", "<s>", "Z", "7",
                          "\xE6\x97\xA5", "\xE2\x96\x81", "\xFF"},
@@ -138,7 +139,8 @@ BOOST_AUTO_TEST_CASE(merging_is_the_definition)
     TokenizerModel model;
     model.kind = TokenizerModel::Kind::characters;
     model.vocabulary = {"a", "b", "ab", "aa", "ba", "aab", "abab", "bb", "bba"};
-    model.merges = {{"b", "b"}, {"a", "b"}, {"aa", "b"}, {"a", "a"}, {"a", "ab"}, {"ab", "ab"}, {"bb", "a"}, {"b", "a"}};
+    model.merges = {{"b", "b"},  {"a", "b"},   {"aa", "b"}, {"a", "a"},
+                    {"a", "ab"}, {"ab", "ab"}, {"bb", "a"}, {"b", "a"}};
     const Tokenizer tokenizer(model);
     Random random(3, 3);
     for (int n = 0; n < 300; ++n) {   // around the 64 symbols where the algorithm changes

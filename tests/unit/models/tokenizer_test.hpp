@@ -21,7 +21,10 @@ inline std::string slurp(const std::string& path)
 }
 
 inline std::string source_file(const std::string& name) { return std::string(STILLHOUSE_TEST_DATA) + "/../../" + name; }
-inline std::string data_file(const std::string& name) { return std::string(STILLHOUSE_TEST_DATA) + "/tokenizer/" + name; }
+inline std::string data_file(const std::string& name)
+{
+    return std::string(STILLHOUSE_TEST_DATA) + "/tokenizer/" + name;
+}
 
 /// What a clone lacks: in ../shared beside the source tree, or where STILLHOUSE_SHARED says.
 inline std::string shared_file(const std::string& name)
@@ -44,8 +47,8 @@ inline std::vector<Token> ids_of(const formats::Value& list)
 }
 
 /// The text through a Stream, fed in steps that vary around `step`.
-inline std::vector<Token> streamed(const Tokenizer& tokenizer, const std::string& text, Tokenizer::Stream::Limits limits,
-                                   std::size_t step)
+inline std::vector<Token> streamed(const Tokenizer& tokenizer, const std::string& text,
+                                   Tokenizer::Stream::Limits limits, std::size_t step)
 {
     Tokenizer::Stream stream(tokenizer, Tokenizer::Special::add, limits);
     std::vector<Token> ids;

@@ -133,7 +133,8 @@ BOOST_AUTO_TEST_CASE(boundaries)
         if ((c >= 0xD800 && c < 0xE000) || !tables().is_nfc_boundary(c)) {
             continue;
         }
-        for (const std::string& before : {text_of({'e', 0x301}), text_of({0xAC00}), text_of({0x915}), text_of({0x9C7})}) {
+        for (const std::string& before :
+             {text_of({'e', 0x301}), text_of({0xAC00}), text_of({0x915}), text_of({0x9C7})}) {
             std::string parts, whole;
             append_nfc(parts, before);
             append_nfc(parts, text_of({c}));
