@@ -23,6 +23,9 @@ template <class T>
 std::vector<double> row_of(const typename Parameters<T>::Entry& entry, Index f, Index filters)
 {
     const Index each = entry.values.size() / filters;
+    if (!entry.exact.empty()) {
+        return {entry.exact.data() + f * each, entry.exact.data() + (f + 1) * each};
+    }
     return {entry.values.data() + f * each, entry.values.data() + (f + 1) * each};
 }
 

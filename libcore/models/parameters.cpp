@@ -95,7 +95,9 @@ Parameters<T> Parameters<T>::clone() const
 {
     Parameters copy;
     for (const Entry& entry : entries_) {
-        std::copy_n(entry.values.data(), entry.values.size(), copy.add(entry.name, entry.shape).values.data());
+        Entry& made = copy.add(entry.name, entry.shape);
+        std::copy_n(entry.values.data(), entry.values.size(), made.values.data());
+        made.exact = entry.exact.clone();
     }
     return copy;
 }

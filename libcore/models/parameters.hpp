@@ -20,6 +20,9 @@ public:
         std::string name;
         Shape shape;
         Buffer<T> values;
+        /// Poles and their like near the unit circle do not survive rounding: of a fit or realization that was stored
+        /// in double these are its values, where T is narrower; else empty. They are what `values` are rounded from.
+        Buffer<double> exact;
         Matrix<T> matrix() { return {values.data(), shape.at(0), shape.size() > 1 ? values.size() / shape[0] : 1}; }
         Matrix<const T> matrix() const
         {

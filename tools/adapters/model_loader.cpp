@@ -114,7 +114,14 @@ void ModelLoader<T>::take(const formats::TensorHeader& header, const std::byte* 
         return;
     }
     T* values = add(header, label);
-    with_context("tensor " + label, [&] { read_weight(header.dtype, data, header.elements(), values); });
+    with_context("tensor " + label, [&] {
+        read_weight(header.dtype, data, header.elements(), values);
+        if (derived_from_filter(header.name) && !holds<T>(header.dtype)) {
+            auto& entry = model_.weights.at(header.name);
+            entry.exact = Buffer<double>(entry.values.size());
+            read_weight(header.dtype, data, header.elements(), entry.exact.data());
+        }
+    });
     if (others_ == ModelSource::Others::keep && !holds<T>(header.dtype)) {
         model_.inventory.items.back().bytes = copy(header, data).data;
     }
