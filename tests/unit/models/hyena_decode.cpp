@@ -365,6 +365,35 @@ BOOST_AUTO_TEST_CASE(the_state_is_constant)
     }
 }
 
+/// A filter whose readout is 0 has no modes; a bank may hold some or nothing but such filters.
+BOOST_AUTO_TEST_CASE(filters_without_modes)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 1);
+    auto& ops = backend->real();
+    constexpr Index length = 30;
+    for (const NamedMixer& each : small_mixers()) {
+        for (const bool all : {false, true}) {
+            Parameters<double> weights = mixer_weights_of<double>(each.config, 35);
+            auto* readout = weights.find("layers.0.mixer.filter_modes.readout");
+            if (readout == nullptr) {
+                continue;
+            }
+            const Index one = readout->values.size() / readout->shape[0];
+            std::fill_n(readout->values.data(), all ? readout->values.size() : one, 0.0);
+            const auto mixer = make_hyena_mixer<double>(each.config, 0, weights);
+            mixer->refresh(ops);
+            const Buffer<double> x = random_values<double>(batch * length * each.config.width, 36);
+            Buffer<double> wanted(x.size());
+            mixer->forward(ops, shaped(x, batch, length), shaped(wanted, batch, length), nullptr);
+            for (const Execution execution : {Execution::recurrent, Execution::exact_modes}) {
+                const auto state = mixer->start(batch, execution);
+                const Buffer<double> y = in_pieces(ops, *mixer, *state, x, length, each.config.width, ways[2]);
+                BOOST_TEST(distance_of(y, wanted, y.size()) <= 1e-10, each.name);
+            }
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named)
 {
     const NamedMixer each = small_mixers()[2];
