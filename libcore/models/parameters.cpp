@@ -11,7 +11,7 @@ typename Parameters<T>::Entry& Parameters<T>::add(std::string name, Shape shape)
         throw_error(ErrorCode::internal, "tensor " + name + ": it exists already");
     }
     const Index count = element_count(shape);
-    entries_.push_back({std::move(name), std::move(shape), Buffer<T>(count)});
+    entries_.push_back({std::move(name), std::move(shape), Buffer<T>(count), {}});
     Entry& entry = entries_.back();
     by_name_.emplace(entry.name, &entry);
     return entry;
