@@ -54,7 +54,7 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
     state->pace = wide() ? n_ : 1;
     const bool linear = mixer_.kind == MixerKind::linear;
     if (linear || execution == Execution::recurrent) {
-        const Index rings = wide() ? 2 : convolutions();
+        const Index rings = wide() ? 1 : convolutions();   // N > 1: of k, since the window keeps the v
         for (Index i = 0; i < rings && delay() > 0; ++i) {
             state->late.push_back(state->make(delay() * n_));
         }
@@ -128,6 +128,17 @@ void HyenaMixer<T>::chain_recurrent(Operations& ops, const std::vector<Scratch<T
     });
 }
 
+/// v of a channel W tokens before token `now`, as the window's ring has it until that token is put there.
+template <class T>
+T HyenaMixer<T>::window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const
+{
+    if (now < delay()) {
+        return T(0);
+    }
+    const Index width = window_->geometry().head_dim;
+    return state.window->values(0, sequence, channel / width)[now % delay() * width + channel % width];
+}
+
 /// N > 1 by recurrences of all k_i v_j, or for `linear` their sums; the inputs come `delay` tokens late.
 template <class T>
 void HyenaMixer<T>::heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
@@ -155,10 +166,11 @@ void HyenaMixer<T>::heads_recurrent(Operations& ops, const std::vector<Scratch<T
             const T* fed_k = k;
             const T* fed_v = v;
             if (delay() > 0) {
-                const Index slot = (state.position + t) % delay() * n_ + m * width;
+                T* const slot = state.late[0].of(b) + (state.position + t) % delay() * n_ + m * width;
                 for (Index i = 0; i < width; ++i) {
-                    late[static_cast<std::size_t>(i)] = std::exchange(state.late[0].of(b)[slot + i], k[i]);
-                    late[static_cast<std::size_t>(width + i)] = std::exchange(state.late[1].of(b)[slot + i], v[i]);
+                    late[static_cast<std::size_t>(i)] = std::exchange(slot[i], k[i]);
+                    late[static_cast<std::size_t>(width + i)] =
+                        t >= delay() ? v[i - delay() * n_] : window_value(state, b, state.position + t, m * width + i);
                 }
                 fed_k = late.data();
                 fed_v = late.data() + width;

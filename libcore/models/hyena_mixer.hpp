@@ -95,6 +95,7 @@ private:
                          HyenaState<T>& state) const;
     void heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                          HyenaState<T>& state) const;
+    T window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const;
     void extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const;
     void chain_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                      HyenaState<T>& state) const;

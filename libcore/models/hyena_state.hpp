@@ -67,7 +67,7 @@ public:
 
     std::vector<Part> past_z;                 // of each projection: its last short_taps - 1 values, oldest first
     Part past_x;                              // inputs of the taps, oldest first
-    std::vector<Part> late;                   // rings of `delay` convolution inputs: u of each convolution; or k and v
+    std::vector<Part> late;                   // rings of `delay` convolution inputs: u of each convolution; or k
     std::vector<Part> modes;                  // states of each recurrence; of `linear`: sum k v^T
     std::vector<Part> history;                // exact: u of each convolution [n, capacity]; or k and v [capacity, n]
     Index lines = 0;                          // each history is [lines, capacity, pace]
