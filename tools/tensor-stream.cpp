@@ -21,7 +21,7 @@ Tool describe(Settings& s)
 {
     Tool tool{"tensor-stream", "lists, checks, compares, joins, splits and converts tensor streams"};
     tool.about("A tensor stream carries named tensors from tool to tool (stillhouse-stream(5)). Each verb reads FILE or, where "
-               "none is named, standard input, verifies every byte of it, and adds no entry to the history.");
+               "none is named, standard input, verifies every byte of it, and, import aside, adds no entry to the history.");
     const auto verb = [&](Tool table, Exit (*run)(const Settings&, Context&)) {
         tool.verb(std::move(table), [run, &s](Context& context) { return run(s, context); });
     };
