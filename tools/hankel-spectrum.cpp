@@ -139,7 +139,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
         return results;
     });
     tool.finish(plot);
-    context.note(std::to_string(n_filters) + " filters");
+    if (!context.dry_run()) {
+        context.note(std::to_string(n_filters) + " filters");
+    }
     return cli::Exit::ok;
 }
 
