@@ -21,8 +21,8 @@ namespace stillhouse::models {
 ///
 /// State of a sequence, E channels, order d: (order + 1) E (short_taps - 1) past projections, (taps - 1) D past inputs,
 /// E N d modes; with a window its ring of keys and values, 2 W E, and W E inputs of the convolution on their way (k v;
-/// with N > 1 k alone, whose v are in the window's ring), since the recurrence sees them W tokens late. No states of the
-/// recurrence are spent on the delay.
+/// with N > 1 k alone, whose v are in the window's ring), since the recurrence sees them W tokens late. No states of
+/// the recurrence are spent on the delay.
 ///
 /// Throws Error{bad_data} naming what is missing, misshapen or contradicts.
 template <class T>
