@@ -79,7 +79,8 @@ std::string followed(const std::string& path)
 {
     char resolved[PATH_MAX];
     struct stat status {};
-    if (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode) && ::realpath(path.c_str(), resolved) != nullptr) {
+    if (::lstat(path.c_str(), &status) == 0 && S_ISLNK(status.st_mode) &&
+        ::realpath(path.c_str(), resolved) != nullptr) {
         return resolved;
     }
     return path;
@@ -92,7 +93,8 @@ std::string followed(const std::string& path)
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::string& path, Overwrite overwrite) : path_(path), refuse_(overwrite == Overwrite::refuse)
+AtomicFile::AtomicFile(const std::string& path, Overwrite overwrite)
+    : path_(path), refuse_(overwrite == Overwrite::refuse)
 {
     if (path == "-" || path.empty()) {
         fd_ = Fd(STDOUT_FILENO, "standard output", false);

@@ -6,8 +6,8 @@
 
 namespace stillhouse::formats {
 
-/// `*` any run of characters (dots too), `?` one character, `[abc]`, `[0-9]`, `[!a]` one of a set, `{a,b}` one of several
-/// (not nested); everything else stands for itself. The whole name must match. Time at most pattern times name.
+/// `*` any run of characters (dots too), `?` one character, `[abc]`, `[0-9]`, `[!a]` one of a set, `{a,b}` one of
+/// several (not nested); everything else stands for itself. The whole name must match. Time at most pattern times name.
 bool glob_matches(std::string_view pattern, std::string_view name);
 
 /// Does it hold any of the characters above?

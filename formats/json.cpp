@@ -135,7 +135,12 @@ std::size_t utf8_length(std::string_view rest)
 {
     const auto at = [&](std::size_t i) { return static_cast<unsigned char>(rest[i]); };
     const unsigned char first = at(0);
-    const std::size_t n = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+    const std::size_t n = first < 0x80   ? 1
+                          : first < 0xC2 ? 0
+                          : first < 0xE0 ? 2
+                          : first < 0xF0 ? 3
+                          : first < 0xF5 ? 4
+                                         : 0;
     if (n == 0 || n > rest.size()) {
         return 0;
     }

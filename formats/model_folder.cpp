@@ -84,7 +84,8 @@ ModelFolder::ModelFolder(const std::string& path, Weights weights) : path_(path)
         const std::vector<std::string> names = names_with(path, ".safetensors");
         if (names.size() > 1) {
             bad(path + ": " + std::to_string(names.size()) +
-                " .safetensors files and neither model.safetensors nor model.safetensors.index.json; which belong together "
+                " .safetensors files and neither model.safetensors nor model.safetensors.index.json; which belong "
+                "together "
                 "is unknown");
         }
         if (names.empty()) {

@@ -14,11 +14,11 @@ namespace stillhouse::formats {
 
 bool is_folder(const std::string& path);
 
-/// config.json is required; tokenizer.json and generation_config.json are read where present. Weights are model.safetensors,
-/// or the files that model.safetensors.index.json names (each tensor must be in the file that the index says), or, where
-/// neither is there, a single other .safetensors file.
-/// Error{io}: no folder, not readable. Error{bad_data}: no config.json, no weights, a file of the index missing, a tensor
-/// missing or twice. Error{unsupported}: only pickled weights (pytorch_model.bin, .pt, ...).
+/// config.json is required; tokenizer.json and generation_config.json are read where present. Weights are
+/// model.safetensors, or the files that model.safetensors.index.json names (each tensor must be in the file that the
+/// index says), or, where neither is there, a single other .safetensors file. Error{io}: no folder, not readable.
+/// Error{bad_data}: no config.json, no weights, a file of the index missing, a tensor missing or twice.
+/// Error{unsupported}: only pickled weights (pytorch_model.bin, .pt, ...).
 class ModelFolder {
 public:
     enum class Weights { required, none };               // none: tokens are all that is wanted

@@ -80,7 +80,8 @@ private:
     void expect(char c)
     {
         if (!accept(c)) {
-            bad(std::string("the .npy header is damaged: expected '") + c + "' before '" + std::string(rest_.substr(0, 20)) + "'");
+            bad(std::string("the .npy header is damaged: expected '") + c + "' before '" +
+                std::string(rest_.substr(0, 20)) + "'");
         }
     }
     std::string quoted()
@@ -147,7 +148,8 @@ private:
             {"u1", DType::u8},  {"b1", DType::boolean}, {"c8", DType::c64}, {"c16", DType::c128}};
         if (text.size() >= 2) {
             for (const auto& [name, type] : types) {
-                if (std::string_view(text).substr(1) == name && std::string_view("<>|=").find(text[0]) != std::string_view::npos) {
+                if (std::string_view(text).substr(1) == name &&
+                    std::string_view("<>|=").find(text[0]) != std::string_view::npos) {
                     header.dtype = type;
                     header.swapped = text[0] == '>' && size_of(type) > 1;
                     header.was_u64 = name == "u8";
@@ -230,7 +232,8 @@ NpyHeader read_npy_header(Fd& input)
         std::string text(length, '\0');
         take(text.data(), length);
         const NpyHeader header = Parser(text).parse();
-        if (static_cast<std::uint64_t>(element_count(header.shape)) > (std::uint64_t{1} << 62U) / size_of(header.dtype)) {
+        if (static_cast<std::uint64_t>(element_count(header.shape)) >
+            (std::uint64_t{1} << 62U) / size_of(header.dtype)) {
             bad("shape " + to_string(header.shape) + " is too large");
         }
         return header;
@@ -247,7 +250,8 @@ Tensor read_npy(Fd& input, const std::string& name)
         tensor.header.shape = npy.shape;
         const std::uint64_t bytes = tensor.header.bytes();
         const auto cut = [&](std::uint64_t found) {
-            bad("the array ends after " + std::to_string(found) + " of " + std::to_string(bytes) + " bytes; the file is cut");
+            bad("the array ends after " + std::to_string(found) + " of " + std::to_string(bytes) +
+                " bytes; the file is cut");
         };
         const std::optional<std::uint64_t> left = input.bytes_left();
         if (left && *left < bytes) {
@@ -281,7 +285,8 @@ Tensor read_npy(Fd& input, const std::string& name)
         if (npy.was_u64) {
             for (std::uint64_t i = 7; i < bytes; i += 8) {
                 if ((std::to_integer<unsigned>(tensor.data.data()[i]) & 0x80U) != 0) {
-                    bad("element " + std::to_string(i / 8) + " of type uint64 is 2^63 or more, int64 is the widest that is kept");
+                    bad("element " + std::to_string(i / 8) +
+                        " of type uint64 is 2^63 or more, int64 is the widest that is kept");
                 }
             }
         }

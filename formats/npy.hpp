@@ -26,8 +26,8 @@ NpyHeader read_npy_header(Fd& input);
 /// header says.
 Tensor read_npy(Fd& input, const std::string& name);
 
-/// The bytes before the payload, a multiple of 64 and at least `least`. BF16, which .npy lacks, is for the caller to widen:
-/// Error{unsupported}.
+/// The bytes before the payload, a multiple of 64 and at least `least`. BF16, which .npy lacks, is for the caller to
+/// widen: Error{unsupported}.
 std::string npy_header(DType dtype, const Shape& shape, std::size_t least = 0);
 
 }  // namespace stillhouse::formats

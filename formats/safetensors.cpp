@@ -55,7 +55,8 @@ StoredTensor stored_tensor(const std::string& name, const Value& entry, const st
         tensor.header.shape.push_back(extent.integer());
     }
     if (tensor.header.shape.size() > static_cast<std::size_t>(max_rank)) {
-        bad("rank " + std::to_string(tensor.header.shape.size()) + ", at most " + std::to_string(max_rank) + " is read");
+        bad("rank " + std::to_string(tensor.header.shape.size()) + ", at most " + std::to_string(max_rank) +
+            " is read");
     }
     const std::uint64_t bits = stored_bits(tensor.stored);
     if (bits == 0) {
@@ -69,8 +70,8 @@ StoredTensor stored_tensor(const std::string& name, const Value& entry, const st
     const std::int64_t begin = offsets[0].integer();
     const std::int64_t end = offsets[1].integer();
     if (begin < 0 || end < begin || static_cast<std::uint64_t>(end) > size) {
-        bad("bytes " + std::to_string(begin) + " to " + std::to_string(end) + ", the file holds " + std::to_string(size) +
-            " after its header; it is cut or damaged");
+        bad("bytes " + std::to_string(begin) + " to " + std::to_string(end) + ", the file holds " +
+            std::to_string(size) + " after its header; it is cut or damaged");
     }
     const auto bytes = static_cast<std::uint64_t>(end - begin);
     if (elements > (std::uint64_t{1} << 62U) / bits || bytes != (elements * bits + 7) / 8) {
@@ -168,7 +169,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : file_(path)
             covered += (elements * stored_bits(tensor.stored) + 7) / 8;
         }
         if (covered != data + size) {
-            bad(std::to_string(data + size - covered) + " bytes behind the last tensor belong to none; the file is damaged");
+            bad(std::to_string(data + size - covered) +
+                " bytes behind the last tensor belong to none; the file is damaged");
         }
         restore(tensors_, metadata_);
     });
@@ -232,7 +234,8 @@ SafetensorsWriter::SafetensorsWriter(AtomicFile output, std::vector<TensorHeader
     Map texts{{"format", "pt"}};
     texts.insert(texts.end(), metadata.begin(), metadata.end());
     if (!complex.empty() || !attributes.empty()) {
-        texts.emplace_back("stillhouse", to_json(Map{{"complex", std::move(complex)}, {"attributes", std::move(attributes)}}));
+        texts.emplace_back("stillhouse",
+                           to_json(Map{{"complex", std::move(complex)}, {"attributes", std::move(attributes)}}));
     }
     entries.emplace(entries.begin(), "__metadata__", std::move(texts));
     std::string header = to_json(std::move(entries));

@@ -43,8 +43,8 @@ const std::byte* checked_data(const StoredTensor& tensor);
 Tensor read_stored(const StoredTensor& tensor);
 
 /// Writes one file: first all headers, then the payloads in the order that `order()` gives (largest elements first, so
-/// that each is aligned). C128 becomes [..., 2] F64 and C64 [..., 2] F32; the metadata keep which ones, and attributes, so
-/// that reading gives them back.
+/// that each is aligned). C128 becomes [..., 2] F64 and C64 [..., 2] F32; the metadata keep which ones, and attributes,
+/// so that reading gives them back.
 class SafetensorsWriter {
 public:
     /// `metadata`: texts by key, beside "format" = "pt", which other readers want to see.

@@ -50,8 +50,8 @@ public:
     const Value* find(std::string_view key) const;
     Value& set(std::string_view key, Value value);       // of a map (null becomes one); replaces in place
 
-    /// Error{bad_data} saying what was found, when the kind does not fit. Integers convert where exact; an 8-byte bin is
-    /// a double where one is asked for.
+    /// Error{bad_data} saying what was found, when the kind does not fit. Integers convert where exact; an 8-byte bin
+    /// is a double where one is asked for.
     std::int64_t integer() const;
     double number() const;
     bool boolean() const;

@@ -78,7 +78,8 @@ void pack(Packer& packer, const Value& value, std::size_t depth)
         packer.pack_ext_body(extension->data.data(), size32(extension->data.size()));
     } else if (const auto* list = std::get_if<List>(&kind)) {
         if (depth > max_depth) {
-            throw_error(ErrorCode::bad_argument, "attributes nested deeper than " + std::to_string(max_depth) + " levels");
+            throw_error(ErrorCode::bad_argument,
+                        "attributes nested deeper than " + std::to_string(max_depth) + " levels");
         }
         packer.pack_array(size32(list->size()));
         for (const Value& item : *list) {

@@ -152,8 +152,8 @@ struct StreamReader::State {
         Map map;
         for (;;) {
             const std::string_view bytes(buffer.data() + begin, buffered());
-            const std::optional<std::size_t> length =
-                with_context(input.name(), [&] { return with_context(place(), [&] { return frame::decode(bytes, map); }); });
+            const std::optional<std::size_t> length = with_context(
+                input.name(), [&] { return with_context(place(), [&] { return frame::decode(bytes, map); }); });
             if (length) {
                 map_bytes.assign(bytes.substr(0, *length));
                 hash.update(map_bytes.data(), map_bytes.size());
@@ -262,7 +262,8 @@ struct StreamReader::State {
     template <class UsePiece>
     void payload_by_pieces(UsePiece use_piece)
     {
-        std::vector<std::byte> scratch(static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, tensor.header.bytes())));
+        std::vector<std::byte> scratch(
+            static_cast<std::size_t>(std::min<std::uint64_t>(piece_bytes, tensor.header.bytes())));
         payload([&](std::uint64_t, std::size_t) { return scratch.data(); }, use_piece);
     }
     // A regular file says how much it can hold; so a damaged or hostile size is refused before memory is asked for.

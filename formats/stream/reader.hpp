@@ -14,7 +14,8 @@ namespace stillhouse::formats {
 class StreamWriter;
 
 /// Error{bad_data} for every fault of the stream, naming the frame or tensor, what was found and what was expected:
-/// not a stream (a redirected log is recognised), major version, limits, truncation anywhere, hash, bytes after the end.
+/// not a stream (a redirected log is recognised), major version, limits, truncation anywhere, hash, bytes after the
+/// end.
 class StreamReader {
 public:
     explicit StreamReader(Fd input);

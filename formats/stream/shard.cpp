@@ -58,7 +58,8 @@ void mark_shard(StreamInfo& info, Index part, Index parts)
     const ShardMark wanted{part, parts};
     if (const std::optional<ShardMark> present = shard_of(info)) {
         if (!(*present == wanted)) {
-            throw_error(ErrorCode::bad_data, "the stream is shard " + text_of(*present) + ", --shard " + text_of(wanted) +
+            throw_error(ErrorCode::bad_data, "the stream is shard " + text_of(*present) + ", --shard " +
+                                                 text_of(wanted) +
                                                  " cannot be taken of it; join the shards with tensor-stream cat");
         }
         return;

@@ -110,7 +110,8 @@ struct StreamWriter::State {
     }
 };
 
-StreamWriter::StreamWriter(AtomicFile output, const StreamInfo& info) : state_(std::make_unique<State>(std::move(output)))
+StreamWriter::StreamWriter(AtomicFile output, const StreamInfo& info)
+    : state_(std::make_unique<State>(std::move(output)))
 {
     state_->put(frame::magic.data(), frame::magic.size());
     state_->map_frame(frame::encode_open(info));

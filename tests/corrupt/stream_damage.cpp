@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Damaged streams: every flipped byte, every cut, hostile headers. All must be refused as bad data, none may be believed.
+// Damaged streams: every flipped byte, every cut, hostile headers. All must be refused as bad data, none may be
+// believed.
 #define BOOST_TEST_MODULE corrupt
 #include "tests/unit/formats/scratch.hpp"
 
@@ -141,7 +142,8 @@ BOOST_AUTO_TEST_CASE(the_sample_and_the_forge_are_sound)
 {
     BOOST_CHECK_NO_THROW(walk(sample(), Source::file));
     BOOST_CHECK_NO_THROW(walk(sample(), Source::pipe));
-    BOOST_CHECK_NO_THROW(walk(Forge().tensor(tensor_map({2}, 2, {2}), frame::chunk_header(2) + "hi").finished(1, 0, 2), Source::file));
+    BOOST_CHECK_NO_THROW(
+        walk(Forge().tensor(tensor_map({2}, 2, {2}), frame::chunk_header(2) + "hi").finished(1, 0, 2), Source::file));
 }
 
 BOOST_AUTO_TEST_CASE(every_flipped_byte_is_found)
@@ -201,7 +203,8 @@ BOOST_AUTO_TEST_CASE(bytes_after_the_end_are_an_error)
 
 BOOST_AUTO_TEST_CASE(other_files_are_recognised)
 {
-    BOOST_TEST(contains(refusal("teacher-dump: 4 layers, 12 batches\nteacher-dump: done\n"), "a log was redirected into this file?"));
+    BOOST_TEST(contains(refusal("teacher-dump: 4 layers, 12 batches\nteacher-dump: done\n"),
+                        "a log was redirected into this file?"));
     BOOST_TEST(contains(refusal("\x93NUMPY\x01\x00v\x00{'descr': '<f4'"s), "tensor-stream import"));
     BOOST_TEST(contains(refusal("\x40\x00\x00\x00\x00\x00\x00\x00{\"x\":{\"dtype\":\"F32\""s), ".safetensors"));
     BOOST_TEST(contains(refusal("\x1f\x8b\x08\x00"s), "compressed"));
@@ -219,10 +222,12 @@ BOOST_AUTO_TEST_CASE(open_frames_that_lie)
         const auto body = hash.digest();
         return std::string(frame::magic) + encoded + "\xd7\x54" + std::string(body.data(), body.size());
     };
-    const Map good{{"frame", "open"}, {"format", List{1, 0}}, {"kind", "model"}, {"history", List{}}, {"attributes", Map{}}};
+    const Map good{
+        {"frame", "open"}, {"format", List{1, 0}}, {"kind", "model"}, {"history", List{}}, {"attributes", Map{}}};
     BOOST_TEST(contains(refusal(open(good)), "without its end frame"));
     BOOST_TEST(contains(refusal(open(with(good, "format", List{2, 0}))), "stream format 2.0, this version reads 1.x"));
-    BOOST_TEST(contains(refusal(open(with(good, "format", List{1, 7}))), "without its end frame"));   // a newer minor version
+    BOOST_TEST(
+        contains(refusal(open(with(good, "format", List{1, 7}))), "without its end frame")); // a newer minor version
     BOOST_TEST(contains(refusal(open(with(good, "format", List{1}))), "format"));
     BOOST_TEST(contains(refusal(open(with(good, "kind", "recipe"))), "kind 'recipe'"));
     BOOST_TEST(contains(refusal(open(with(good, "frame", "note"))), "expected 'open'"));
@@ -259,7 +264,8 @@ BOOST_AUTO_TEST_CASE(tensor_frames_that_lie)
     BOOST_TEST(refused(of(with(good, "shape", List{big, big, 2}))));
     BOOST_TEST(refused(of(with(with(good, "shape", List{std::int64_t{1} << 62}), "dtype", "F64"))));
     // What follows the map.
-    BOOST_TEST(contains(refusal(Forge().tensor(good, frame::chunk_header(3) + "hix").finished(1, 0, 2)), "no chunk of the size"));
+    BOOST_TEST(contains(refusal(Forge().tensor(good, frame::chunk_header(3) + "hix").finished(1, 0, 2)),
+                        "no chunk of the size"));
     BOOST_TEST(contains(refusal(Forge().tensor(good, "\xc4\x02hi").finished(1, 0, 2)), "tensor x"));
     BOOST_TEST(contains(refusal(Forge().add(frame::encode(good) + "\xc4\x00"s + hi).finished(1, 0, 2)), "pad"));
 }
@@ -274,8 +280,10 @@ BOOST_AUTO_TEST_CASE(end_frames_that_lie)
     const Map partial{{"frame", "end"}, {"tensors", 0}, {"notes", 0}, {"bytes", 0},
                       {"hashes", Extension{0x54, "12345678"}}, {"status", "partial"}};
     BOOST_TEST(contains(refusal(Forge().add(frame::encode(partial)).bytes()), "status 'partial'"));
-    BOOST_TEST(contains(refusal(Forge().add(frame::encode(with(partial, "status", "complete"))).bytes()), "hash of all hashes"));
-    BOOST_TEST(contains(refusal(Forge().add(frame::encode(with(partial, "hashes", 1))).bytes()), "'hashes' holds no hash"));
+    BOOST_TEST(contains(refusal(Forge().add(frame::encode(with(partial, "status", "complete"))).bytes()),
+                        "hash of all hashes"));
+    BOOST_TEST(
+        contains(refusal(Forge().add(frame::encode(with(partial, "hashes", 1))).bytes()), "'hashes' holds no hash"));
 }
 
 BOOST_AUTO_TEST_CASE(hostile_msgpack)
@@ -294,7 +302,12 @@ BOOST_AUTO_TEST_CASE(hostile_msgpack)
     BOOST_TEST(contains(of("\x82\xa1" "a\x01\xa1" "a\x02"s), "'a' occurs twice"));
     BOOST_TEST(contains(of("\x81\xa1" "a\xcb\x3f\xf0\x00\x00\x00\x00\x00\x00"s), "floating"));
     BOOST_TEST(contains(of("\x01"s), "where the map of a frame begins"));
-    std::string long_map = "\x82\xa1" "a\xdb\x00\x0f\xff\xf0"s + std::string(0xffff0, 'x') + "\xa1" "b\xd9\x40"s + std::string(64, 'x');
+    std::string long_map = "\x82\xa1"
+                           "a\xdb\x00\x0f\xff\xf0"s +
+                           std::string(0xffff0, 'x') +
+                           "\xa1"
+                           "b\xd9\x40"s +
+                           std::string(64, 'x');
     BOOST_TEST(contains(of(long_map), "longer than 1 MiB"));
 }
 

@@ -33,8 +33,8 @@ std::string raw(const std::vector<T>& values)
 std::string npy_bytes(int version, std::string dictionary, const std::string& payload)
 {
     dictionary += '\n';
-    std::string bytes = "\x93NUMPY"s + static_cast<char>(version) + '\0' + static_cast<char>(dictionary.size() & 0xffU) +
-                        static_cast<char>(dictionary.size() >> 8U);
+    std::string bytes = "\x93NUMPY"s + static_cast<char>(version) + '\0' +
+                        static_cast<char>(dictionary.size() & 0xffU) + static_cast<char>(dictionary.size() >> 8U);
     if (version > 1) {
         bytes += "\0\0"s;
     }
@@ -63,8 +63,11 @@ std::string fault(Read read)
     if (!error) {
         return "NOT REFUSED";
     }
-    return (error->code() == ErrorCode::bad_data ? "bad_data "s : error->code() == ErrorCode::unsupported ? "unsupported "s
-            : error->code() == ErrorCode::io ? "io "s : "other "s) + error->what();
+    return (error->code() == ErrorCode::bad_data      ? "bad_data "s
+            : error->code() == ErrorCode::unsupported ? "unsupported "s
+            : error->code() == ErrorCode::io          ? "io "s
+                                                      : "other "s) +
+           error->what();
 }
 
 std::string safetensors_fault(const std::string& bytes)
@@ -92,12 +95,14 @@ BOOST_AUTO_TEST_CASE(npy_versions_orders_and_byte_orders)
 {
     const std::vector<float> values{1, 2, 3, 4, 5, 6};
     for (const int version : {1, 2, 3}) {
-        const Tensor tensor = npy_of(npy_bytes(version, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", raw(values)));
+        const Tensor tensor =
+            npy_of(npy_bytes(version, "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }", raw(values)));
         BOOST_TEST((tensor.header.dtype == DType::f32));
         BOOST_TEST(tensor.header.shape == (Shape{2, 3}), boost::test_tools::per_element());
         BOOST_TEST(bytes_of(tensor) == raw(values));
     }
-    const Tensor fortran = npy_of(npy_bytes(1, "{\"shape\":(2,3),'fortran_order':True,'descr':'<f4'}", raw<float>({1, 4, 2, 5, 3, 6})));
+    const Tensor fortran =
+        npy_of(npy_bytes(1, "{\"shape\":(2,3),'fortran_order':True,'descr':'<f4'}", raw<float>({1, 4, 2, 5, 3, 6})));
     BOOST_TEST(bytes_of(fortran) == raw(values));
     // Three indices: element (i, j, k) of a Fortran array [2, 3, 2] is at i + 2 j + 6 k.
     std::vector<std::int16_t> fast_first(12);
@@ -111,21 +116,34 @@ BOOST_AUTO_TEST_CASE(npy_versions_orders_and_byte_orders)
             }
         }
     }
-    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3, 2), }", raw(fast_first)))) == raw(fast_last));
-    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }", "\0\0\0\1\0\0\1\0"s))) ==
-               raw<std::int32_t>({1, 256}));
-    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '>c8', 'fortran_order': False, 'shape': (), }", "\x3f\x80\0\0\x40\0\0\0"s))) ==
-               raw<float>({1, 2}));
+    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '<i2', 'fortran_order': True, 'shape': (2, 3, 2), }",
+                                         raw(fast_first)))) == raw(fast_last));
+    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '>i4', 'fortran_order': False, 'shape': (2,), }",
+                                         "\0\0\0\1\0\0\1\0"s))) == raw<std::int32_t>({1, 256}));
+    BOOST_TEST(bytes_of(npy_of(npy_bytes(1, "{'descr': '>c8', 'fortran_order': False, 'shape': (), }",
+                                         "\x3f\x80\0\0\x40\0\0\0"s))) == raw<float>({1, 2}));
 }
 
 BOOST_AUTO_TEST_CASE(npy_types)
 {
-    const std::array<std::pair<const char*, DType>, 14> types{{{"<f8", DType::f64}, {"<f2", DType::f16}, {"<i8", DType::i64},
-        {"|i1", DType::i8}, {"<u4", DType::u32}, {"<u2", DType::u16}, {"|u1", DType::u8}, {"|b1", DType::boolean},
-        {"<c8", DType::c64}, {"<c16", DType::c128}, {"<u8", DType::i64}, {"=f4", DType::f32}, {"<i4", DType::i32}, {"<i2", DType::i16}}};
+    const std::array<std::pair<const char*, DType>, 14> types{{{"<f8", DType::f64},
+                                                               {"<f2", DType::f16},
+                                                               {"<i8", DType::i64},
+                                                               {"|i1", DType::i8},
+                                                               {"<u4", DType::u32},
+                                                               {"<u2", DType::u16},
+                                                               {"|u1", DType::u8},
+                                                               {"|b1", DType::boolean},
+                                                               {"<c8", DType::c64},
+                                                               {"<c16", DType::c128},
+                                                               {"<u8", DType::i64},
+                                                               {"=f4", DType::f32},
+                                                               {"<i4", DType::i32},
+                                                               {"<i2", DType::i16}}};
     for (const auto& [name, type] : types) {
         const std::string payload(3 * size_of(type), '\1');
-        const Tensor tensor = npy_of(npy_bytes(1, "{'descr': '"s + name + "', 'fortran_order': False, 'shape': (3,), }", payload));
+        const Tensor tensor =
+            npy_of(npy_bytes(1, "{'descr': '"s + name + "', 'fortran_order': False, 'shape': (3,), }", payload));
         BOOST_TEST((tensor.header.dtype == type), name);
         BOOST_TEST(bytes_of(tensor) == payload);
         const Tensor again = npy_of(npy_header(tensor.header.dtype, tensor.header.shape) + payload);
@@ -134,17 +152,21 @@ BOOST_AUTO_TEST_CASE(npy_types)
     for (const Shape& shape : {Shape{}, Shape{0}, Shape{2, 0, 3}, Shape{1, 1, 1, 1, 1, 1, 1, 1}}) {
         const std::string header = npy_header(DType::u8, shape);
         BOOST_TEST(header.size() % 64 == 0U);
-        BOOST_TEST((npy_of(header + std::string(static_cast<std::size_t>(element_count(shape)), 'x')).header.shape == shape));
+        BOOST_TEST(
+            (npy_of(header + std::string(static_cast<std::size_t>(element_count(shape)), 'x')).header.shape == shape));
     }
     BOOST_CHECK_THROW(npy_header(DType::bf16, {1}), Error);
-    BOOST_TEST(contains(npy_header(DType::f64, {7, 33}), "{'descr': '<f8', 'fortran_order': False, 'shape': (7, 33), }  "));
+    BOOST_TEST(
+        contains(npy_header(DType::f64, {7, 33}), "{'descr': '<f8', 'fortran_order': False, 'shape': (7, 33), }  "));
     BOOST_TEST(contains(npy_header(DType::u8, {7}), "'shape': (7,), }"));
     BOOST_TEST(contains(npy_header(DType::u8, {}), "'shape': (), }"));
 }
 
 BOOST_AUTO_TEST_CASE(npy_faults)
 {
-    const auto of = [](const std::string& dictionary, const std::string& payload) { return npy_fault(npy_bytes(1, dictionary, payload)); };
+    const auto of = [](const std::string& dictionary, const std::string& payload) {
+        return npy_fault(npy_bytes(1, dictionary, payload));
+    };
     const std::string good = "{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }";
     BOOST_TEST(of(good, "ab") == "NOT REFUSED");
     BOOST_TEST(contains(of(good, "a"), "after 1 of 2 bytes"));
@@ -155,12 +177,15 @@ BOOST_AUTO_TEST_CASE(npy_faults)
     BOOST_TEST(contains(of("{'descr': '<M8[ns]', 'fortran_order': False, 'shape': (2,), }", "ab"), "dates"));
     BOOST_TEST(contains(of("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2,), }", "ab"), "structures"));
     BOOST_TEST(contains(of("{'descr': '<f16', 'fortran_order': False, 'shape': (2,), }", "ab"), "'<f16'"));
-    BOOST_TEST(contains(of("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }", std::string(8, '\xff')), "2^63"));
+    BOOST_TEST(
+        contains(of("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }", std::string(8, '\xff')), "2^63"));
     BOOST_TEST(contains(of("{'descr': '|u1', 'fortran_order': 0, 'shape': (2,), }", "ab"), "bad_data"));
     BOOST_TEST(contains(of("{'descr': '|u1', 'shape': (2,), }", "ab"), "lacks"));
     BOOST_TEST(contains(of("{'descr': '|u1', 'fortran_order': False, 'shape': (-2,), }", "ab"), "bad_data"));
-    BOOST_TEST(contains(of("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904,), }", ""), "bad_data"));
-    BOOST_TEST(contains(of("{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296,4294967296), }", ""), "bad_data"));
+    BOOST_TEST(
+        contains(of("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904,), }", ""), "bad_data"));
+    BOOST_TEST(
+        contains(of("{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296,4294967296), }", ""), "bad_data"));
     BOOST_TEST(contains(of("{'descr': '|u1', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1), }", "a"), "rank 9"));
     BOOST_TEST(contains(of("", ""), "bad_data"));
     BOOST_TEST(contains(npy_fault(npy_bytes(4, good, "ab")), "version 4"));
@@ -174,10 +199,12 @@ BOOST_AUTO_TEST_CASE(npy_faults)
 BOOST_AUTO_TEST_CASE(safetensors_of_others)
 {
     const Scratch scratch;
-    const std::string json = R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},)"
-                             R"("a":{"dtype":"U64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]},)"
-                             R"("f":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[12,13]}}   )";
-    put_content(scratch.file("x.safetensors"), safetensors_bytes(json, raw<std::uint64_t>({7}) + "\x80\x3f\x00\x40"s + "x"));
+    const std::string json =
+        R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},)"
+        R"("a":{"dtype":"U64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]},)"
+        R"("f":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[12,13]}}   )";
+    put_content(scratch.file("x.safetensors"),
+                safetensors_bytes(json, raw<std::uint64_t>({7}) + "\x80\x3f\x00\x40"s + "x"));
     const SafetensorsFile file(scratch.file("x.safetensors"));
     BOOST_REQUIRE(file.tensors().size() == 4U);
     BOOST_TEST(file.tensors()[0].header.name == "a");
@@ -220,7 +247,10 @@ BOOST_AUTO_TEST_CASE(safetensors_go_both_ways)
                 BOOST_TEST((stored.header.shape == tensor.header.shape));
                 BOOST_TEST((stored.header.attributes == tensor.header.attributes));
                 BOOST_TEST(bytes_of(read_stored(stored)) == bytes_of(tensor));
-                BOOST_TEST((stored.data - file.file().data()) % static_cast<std::ptrdiff_t>(size_of(stored.header.dtype) > 8 ? 8 : size_of(stored.header.dtype)) == 0);
+                BOOST_TEST((stored.data - file.file().data()) %
+                               static_cast<std::ptrdiff_t>(
+                                   size_of(stored.header.dtype) > 8 ? 8 : size_of(stored.header.dtype)) ==
+                           0);
             }
         }
         BOOST_TEST(found);
@@ -229,7 +259,9 @@ BOOST_AUTO_TEST_CASE(safetensors_go_both_ways)
 
 BOOST_AUTO_TEST_CASE(safetensors_faults)
 {
-    const auto of = [](const std::string& json, const std::string& payload) { return safetensors_fault(safetensors_bytes(json, payload)); };
+    const auto of = [](const std::string& json, const std::string& payload) {
+        return safetensors_fault(safetensors_bytes(json, payload));
+    };
     const std::string good = R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})";
     BOOST_TEST(of(good, "hi") == "NOT REFUSED");
     BOOST_TEST(contains(of(good, "h"), "cut or damaged"));
@@ -240,11 +272,15 @@ BOOST_AUTO_TEST_CASE(safetensors_faults)
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[2,0]}})", "hi"), "bad_data"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2,3]}})", "hi"), "found 3 numbers"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[-2],"data_offsets":[0,2]}})", "hi"), "bad_data"));
-    BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,2]}})", "hi"), "bad_data"));
-    BOOST_TEST(contains(of(R"({"a":{"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0]}})", ""), "bad_data"));
+    BOOST_TEST(
+        contains(of(R"({"a":{"dtype":"U8","shape":[4294967296,4294967296],"data_offsets":[0,2]}})", "hi"), "bad_data"));
+    BOOST_TEST(
+        contains(of(R"({"a":{"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0]}})", ""), "bad_data"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,2]}})", "hi"), "bad_data"));
-    BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "hi"),
-                        "tensor b: begins at byte 1 where the one before ends at 2"));
+    BOOST_TEST(contains(
+        of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+           "hi"),
+        "tensor b: begins at byte 1 where the one before ends at 2"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "hi"), "begins at byte 1"));
     BOOST_TEST(contains(of("{nonsense", ""), "not JSON"));
     BOOST_TEST(contains(of("[1, 2]", ""), "bad_data"));
@@ -274,7 +310,8 @@ BOOST_AUTO_TEST_CASE(model_folders)
     BOOST_TEST(contains(folder_fault(), "pickled weights only (pytorch_model.bin): convert to safetensors"));
 
     const auto shard = [&](const std::string& file, const std::string& tensor) {
-        put_content(scratch.file(file), safetensors_bytes("{\"" + tensor + R"(":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "hi"));
+        put_content(scratch.file(file),
+                    safetensors_bytes("{\"" + tensor + R"(":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}})", "hi"));
     };
     shard("model-1.safetensors", "a");
     const ModelFolder single(scratch.folder());
@@ -294,7 +331,8 @@ BOOST_AUTO_TEST_CASE(model_folders)
     folder.forget(*folder.find("b"));
     BOOST_TEST(bytes_of(read_stored(*folder.find("b"))) == "hi");
 
-    put_content(scratch.file("model.safetensors.index.json"), R"({"weight_map": {"a": "model-1.safetensors", "c": "model-2.safetensors"}})");
+    put_content(scratch.file("model.safetensors.index.json"),
+                R"({"weight_map": {"a": "model-1.safetensors", "c": "model-2.safetensors"}})");
     BOOST_TEST(contains(folder_fault(), "says that tensor c is in model-2.safetensors, which does not hold it"));
     put_content(scratch.file("model.safetensors.index.json"), R"({"weight_map": {"a": "model-3.safetensors"}})");
     BOOST_TEST(contains(folder_fault(), "names model-3.safetensors, which is missing"));

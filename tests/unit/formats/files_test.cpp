@@ -101,7 +101,8 @@ BOOST_AUTO_TEST_CASE(uncommitted_outputs_can_be_removed_from_a_handler)
 
 BOOST_AUTO_TEST_CASE(json_goes_both_ways)
 {
-    const std::string text = R"({"a": 1, "b": [true, null, -7, 18446744073709551615], "c": {"x": 1e-05, "y": 10000.0}, "": "q\"\\\n\u0001é"})";
+    const std::string text =
+        R"({"a": 1, "b": [true, null, -7, 18446744073709551615], "c": {"x": 1e-05, "y": 10000.0}, "": "q\"\\\n\u0001é"})";
     BOOST_TEST(to_json(parse_json(text)) == text);
     BOOST_TEST((error_of([] { parse_json("[1e400]"); })->code() == ErrorCode::bad_data));
     BOOST_TEST(to_json(std::numeric_limits<double>::quiet_NaN()) == "null");

@@ -86,7 +86,8 @@ inline void write_sample(const std::string& path)
 {
     StreamInfo info;
     info.kind = "model";
-    info.history = {Map{{"tool", "teacher-dump"}, {"version", "0.1.0"}, {"settings", Map{{"limit", 400000}, {"lr", 1.0}}}}};
+    info.history = {
+        Map{{"tool", "teacher-dump"}, {"version", "0.1.0"}, {"settings", Map{{"limit", 400000}, {"lr", 1.0}}}}};
     info.attributes = {{"seed", 7}};
     StreamWriter writer(AtomicFile(path, Overwrite::replace), info);
     Tensor tensor = tensor_of<float>("layers.0.mixer.filter", DType::f32, {2, 3}, {1, -2, 3, 0.5F, 0, -0.0F});

@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_CASE(payloads_lie_at_multiples_of_64)
     std::vector<std::string> marks;
     for (int i = 0; i < 130; ++i) {
         const std::string mark = "mark" + std::to_string(1000 + i);
-        writer.write(tensor_of<char>(std::string(static_cast<std::size_t>(i + 1), 'n'), DType::u8, {8}, {mark.begin(), mark.end()}));
+        writer.write(tensor_of<char>(std::string(static_cast<std::size_t>(i + 1), 'n'), DType::u8, {8},
+                                     {mark.begin(), mark.end()}));
         marks.push_back(mark);
     }
     writer.finish();
