@@ -21,12 +21,11 @@ using cli::Exit;
 struct Settings {
     std::vector<std::string> files;          // what the verb takes
     std::vector<std::string> drop;
-    std::string name;
     Index parts = 0;
     std::optional<double> tolerance;
     cli::IndexList ids;
     bool skip_special = false, lines = false, force = false;
-    std::string tokenizer, folder;
+    std::string name, tokenizer, folder;
 };
 
 inline std::string file_of(const Settings& s, std::size_t at = 0)
@@ -37,7 +36,8 @@ inline std::string file_of(const Settings& s, std::size_t at = 0)
 inline Exit list(const Settings& s, Context& c)
 {
     auto reader = c.open_stream(file_of(s));
-    c.note(std::to_string(adapters::list_stream(reader, [&](auto& json, auto& text) { c.result(json, text); }, c.control())) + " tensors");
+    const auto tell = [&](auto& json, auto& text) { c.result(json, text); };
+    c.note(std::to_string(adapters::list_stream(reader, tell, c.control())) + " tensors");
     return Exit::ok;
 }
 
@@ -46,7 +46,7 @@ inline Exit check(const Settings& s, Context& c)
     for (std::size_t i = 0; i < std::max<std::size_t>(s.files.size(), 1); ++i) {
         auto reader = c.open_stream(file_of(s, i));
         const Index tensors = adapters::check_stream(reader, c.control());
-        c.note(reader.name() + " is whole: " + std::to_string(tensors) + " tensors, " + std::to_string(reader.bytes_read()) + " bytes");
+        c.note(reader.name() + " is whole with " + std::to_string(tensors) + " tensors");
     }
     return Exit::ok;
 }
@@ -67,7 +67,7 @@ inline Exit split(const Settings& s, Context& c)
 {
     const std::size_t mark = c.output().find('%');
     if (s.parts < 1 || mark == std::string::npos) {
-        throw_error(ErrorCode::bad_argument, "split needs -n N and -o PATTERN with a % in it, as in -n 4 -o part-%.mts");
+        throw_error(ErrorCode::bad_argument, "split needs -n N and -o PATTERN with a %: -n 4 -o part-%.mts");
     }
     const std::size_t width = std::to_string(s.parts).size();
     const auto create = [&](Index part, formats::StreamInfo info) {
@@ -85,7 +85,8 @@ inline Exit select(const Settings& s, Context& c)
 {
     c.check_output();
     auto reader = c.open_stream(file_of(s));
-    const std::vector<std::string> keep(s.files.begin() + std::min<std::ptrdiff_t>(1, std::ssize(s.files)), s.files.end());
+    const std::vector<std::string> keep(s.files.begin() + std::min<std::ptrdiff_t>(1, std::ssize(s.files)),
+                                        s.files.end());
     auto writer = c.create_stream(reader.info());
     c.note(std::to_string(adapters::select_tensors(reader, keep, s.drop, std::move(writer), c.control())) + " tensors");
     return Exit::ok;
@@ -114,8 +115,8 @@ inline Exit import(const Settings& s, Context& c)
 inline Exit export_(const Settings& s, Context& c)
 {
     auto reader = c.open_stream(file_of(s));
-    adapters::export_stream(reader, s.folder, s.force ? formats::Overwrite::replace : formats::Overwrite::refuse,
-                            [&](auto& text) { c.warn(text); }, c.control());
+    const auto overwrite = s.force ? formats::Overwrite::replace : formats::Overwrite::refuse;
+    adapters::export_stream(reader, s.folder, overwrite, [&](auto& text) { c.warn(text); }, c.control());
     return Exit::ok;
 }
 
@@ -133,8 +134,7 @@ inline Exit note(const Settings& s, Context& c)
     c.check_output();
     const auto entries = adapters::note_of({s.files.begin() + 1, s.files.end()});
     auto reader = c.open_stream(s.files[0]);
-    auto writer = c.create_stream(reader.info());
-    adapters::add_note(reader, entries, std::move(writer), c.control());
+    adapters::add_note(reader, entries, c.create_stream(reader.info()), c.control());
     return Exit::ok;
 }
 
@@ -152,8 +152,8 @@ inline Exit text(const Settings& s, Context& c)
         throw_error(ErrorCode::bad_argument, "text needs the NAME of a tensor of ids, or --ids 1,2,3 and a MODEL");
     }
     auto reader = c.open_stream(file_of(s, 1));
-    adapters::write_tensor_text(reader, s.files[0], tokenizer, s.skip_special,
-                                s.lines ? adapters::Rows::lines : adapters::Rows::joined, c.create_output(), c.control());
+    const auto rows = s.lines ? adapters::Rows::lines : adapters::Rows::joined;
+    adapters::write_tensor_text(reader, s.files[0], tokenizer, s.skip_special, rows, c.create_output(), c.control());
     return Exit::ok;
 }
 

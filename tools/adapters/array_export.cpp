@@ -133,7 +133,8 @@ void write_folder(const std::string& folder, formats::Overwrite overwrite, const
     for (std::size_t i = 0; i < texts.size(); ++i) {
         if (contents.text[i]) {
             formats::AtomicFile file(folder + "/" + texts[i], overwrite);
-            file.fd().write_full(reinterpret_cast<const std::byte*>(contents.text[i]->data()), contents.text[i]->size());
+            file.fd().write_full(reinterpret_cast<const std::byte*>(contents.text[i]->data()),
+                                 contents.text[i]->size());
             file.commit();
         }
     }
@@ -180,8 +181,8 @@ private:
 
 }  // namespace
 
-void export_stream(StreamReader& reader, const std::string& path, formats::Overwrite overwrite, const TellNotice& notice,
-                   const Control& control)
+void export_stream(StreamReader& reader, const std::string& path, formats::Overwrite overwrite,
+                   const TellNotice& notice, const Control& control)
 {
     fs::path target(path);
     if (!target.has_filename() && target.has_parent_path()) {
@@ -200,8 +201,9 @@ void export_stream(StreamReader& reader, const std::string& path, formats::Overw
     Spool spool(parent);
     const Contents contents = gather(reader, folder, spool, control);
     if (folder && !contents.text.back()) {
-        throw_error(ErrorCode::bad_data, reader.name() + ": no tensor config.json, so it is no model; export it to a name that "
-                                                         "ends in .safetensors");
+        throw_error(ErrorCode::bad_data, reader.name() +
+                                             ": no tensor config.json, so it is no model; export it to a name that "
+                                             "ends in .safetensors");
     }
     if (contents.activations > 0) {
         notice(std::to_string(contents.activations) + " tensors of activations (batches.*) are left out");

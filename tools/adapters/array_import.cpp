@@ -41,7 +41,8 @@ formats::List kept_history(const formats::Map& metadata)
 {
     for (const auto& [key, text] : metadata) {
         if (key == "stillhouse_history") {
-            return with_context("metadata '" + key + "'", [&value = text] { return formats::parse_json(value.text()).list(); });
+            return with_context("metadata '" + key + "'",
+                                [&value = text] { return formats::parse_json(value.text()).list(); });
         }
     }
     return {};
@@ -67,8 +68,9 @@ ArrayFiles::ArrayFiles(std::vector<std::string> paths, std::string name, OpenFil
         if (has_suffix(path, ".npy") || path == "-") {
             ++bare;
         } else if (!has_suffix(path, ".safetensors") && !formats::is_folder(path)) {
-            throw_error(ErrorCode::bad_argument, path + ": neither .npy nor .safetensors nor a folder; convert it to one of "
-                                                        "these");
+            throw_error(ErrorCode::bad_argument,
+                        path + ": neither .npy nor .safetensors nor a folder; convert it to one of "
+                               "these");
         }
     }
     if (!name_.empty() && bare != 1) {
@@ -117,9 +119,10 @@ void ArrayFiles::each(const std::function<void(const TensorHeader&, const std::b
     for (const std::string& path : paths_) {
         if (formats::is_folder(path)) {
             const formats::ModelFolder folder(path);
-            const std::pair<const char*, const std::string*> texts[] = {{"config.json", &folder.config()},
-                                                                        {"tokenizer.json", &folder.tokenizer()},
-                                                                        {"generation_config.json", &folder.generation_config()}};
+            const std::pair<const char*, const std::string*> texts[] = {
+                {"config.json", &folder.config()},
+                {"tokenizer.json", &folder.tokenizer()},
+                {"generation_config.json", &folder.generation_config()}};
             for (const auto& [name, text] : texts) {
                 if (!text->empty()) {
                     TensorHeader header;
@@ -146,15 +149,17 @@ Index get_array(StreamReader& reader, const std::string& name, ArrayForm form, f
 {
     const bool several = formats::is_glob(name);
     if (several && form == ArrayForm::npy && !output.fd().is_regular()) {
-        throw_error(ErrorCode::bad_argument, output.fd().name() + ": several tensors as .npy need a regular file, since their "
-                                                                  "number stands at its beginning");
+        throw_error(ErrorCode::bad_argument, output.fd().name() +
+                                                 ": several tensors as .npy need a regular file, since their "
+                                                 "number stands at its beginning");
     }
     std::optional<TensorHeader> joined;
     DType written = DType::f32;
     Index found = 0;
     for (Frame frame = reader.next(); frame != Frame::end; frame = reader.next()) {
         control.throw_if_stopped();
-        if (frame != Frame::tensor || (several ? !formats::glob_matches(name, reader.header().name) : reader.header().name != name)) {
+        if (frame != Frame::tensor ||
+            (several ? !formats::glob_matches(name, reader.header().name) : reader.header().name != name)) {
             continue;
         }
         const TensorHeader header = reader.header();
@@ -164,7 +169,8 @@ Index get_array(StreamReader& reader, const std::string& name, ArrayForm form, f
             joined = header;
             written = widened ? DType::f32 : header.dtype;
             if (form == ArrayForm::npy) {
-                write_bytes(output, several ? std::string(room_for_header, '\0') : formats::npy_header(written, header.shape));
+                write_bytes(output,
+                            several ? std::string(room_for_header, '\0') : formats::npy_header(written, header.shape));
             }
             if (widened) {
                 notice("tensor " + header.name + ": BF16 is widened to F32, which .npy has");
@@ -178,11 +184,11 @@ Index get_array(StreamReader& reader, const std::string& name, ArrayForm form, f
                                (!header.shape.empty() && header.shape.size() == joined->shape.size() &&
                                 std::equal(header.shape.begin() + 1, header.shape.end(), joined->shape.begin() + 1)));
             if (!same) {
-                throw_error(ErrorCode::bad_data, reader.name() + ": tensor " + header.name + " is " +
-                                                     std::string(name_of(header.dtype)) + " " + to_string(header.shape) +
-                                                     " and cannot follow " + joined->name + ", " +
-                                                     std::string(name_of(joined->dtype)) + " " + to_string(joined->shape) +
-                                                     ", in one array; name fewer, or write bare bytes to another name than .npy");
+                throw_error(ErrorCode::bad_data,
+                            reader.name() + ": tensor " + header.name + " is " + std::string(name_of(header.dtype)) +
+                                " " + to_string(header.shape) + " and cannot follow " + joined->name + ", " +
+                                std::string(name_of(joined->dtype)) + " " + to_string(joined->shape) +
+                                ", in one array; name fewer, or write bare bytes to another name than .npy");
             }
             if (form == ArrayForm::npy) {
                 joined->shape[0] += header.shape[0];
@@ -198,7 +204,8 @@ Index get_array(StreamReader& reader, const std::string& name, ArrayForm form, f
         }
     }
     if (found == 0) {
-        throw_error(ErrorCode::bad_data, reader.name() + ": no tensor is called " + name + "; tensor-stream list shows the names");
+        throw_error(ErrorCode::bad_data,
+                    reader.name() + ": no tensor is called " + name + "; tensor-stream list shows the names");
     }
     if (several && form == ArrayForm::npy) {
         const std::string header = formats::npy_header(written, joined->shape, room_for_header);

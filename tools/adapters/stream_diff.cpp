@@ -68,7 +68,9 @@ Distance distance(const Tensor& a, const Tensor& b)
             result.largest = std::max(result.largest, difference);
         }
     }
-    result.relative = square == 0.0 ? 0.0 : norm == 0.0 ? std::numeric_limits<double>::infinity() : std::sqrt(square / norm);
+    result.relative = square == 0.0 ? 0.0
+                      : norm == 0.0 ? std::numeric_limits<double>::infinity()
+                                    : std::sqrt(square / norm);
     return result;
 }
 

@@ -73,7 +73,8 @@ public:
 
     void tell(const TellResult& tell_result) const
     {
-        const models::NetworkConfig config = with_context("config.json", [&] { return network_config(std::string_view(config_)); });
+        const models::NetworkConfig config =
+            with_context("config.json", [&] { return network_config(std::string_view(config_)); });
         const Index parameters = count_parameters();
         std::map<std::string, Index> kinds;
         List layers;
@@ -82,17 +83,22 @@ public:
             const models::MixerConfig& mixer = config.mixers[static_cast<std::size_t>(layer)];
             const std::optional<Index> numbers = state_numbers(config, mixer, layer);
             ++kinds[mixer_name(mixer)];
-            layers.push_back(Map{{"mixer", mixer_name(mixer)}, {"state_bytes", numbers ? Value(4 * *numbers) : Value()}});
+            layers.push_back(
+                Map{{"mixer", mixer_name(mixer)}, {"state_bytes", numbers ? Value(4 * *numbers) : Value()}});
             total = total && numbers ? std::optional(*total + 4 * *numbers) : std::nullopt;
         }
-        std::string text = "model: " + grouped(parameters) + " parameters, " + std::to_string(config.layers) + " layers (";
+        std::string text =
+            "model: " + grouped(parameters) + " parameters, " + std::to_string(config.layers) + " layers (";
         for (auto kind = kinds.begin(); kind != kinds.end(); ++kind) {
             text += (kind == kinds.begin() ? "" : ", ") + std::to_string(kind->second) + " " + kind->first;
         }
         const Index cache = 4 * 2 * config.kv_heads * config.head_dim * config.max_positions * config.layers;
-        text += "), state of a sequence " + (total ? grouped(*total) + " bytes in f32" : std::string("not constant: filters "
-                "without modes")) + ", key-value cache of the teacher at " + std::to_string(config.max_positions) +
-                " tokens " + grouped(cache) + " bytes";
+        text += "), state of a sequence " +
+                (total ? grouped(*total) + " bytes in f32"
+                       : std::string("not constant: filters "
+                                     "without modes")) +
+                ", key-value cache of the teacher at " + std::to_string(config.max_positions) + " tokens " +
+                grouped(cache) + " bytes";
         tell_result(Map{{"model", Map{{"parameters", parameters}, {"layers", std::move(layers)},
                                       {"state_bytes", total ? Value(*total) : Value()}, {"cache_bytes", cache},
                                       {"context", config.max_positions}}}},
@@ -130,7 +136,8 @@ private:
         return sum;
     }
 
-    std::optional<Index> state_numbers(const models::NetworkConfig& config, const models::MixerConfig& mixer, Index layer) const
+    std::optional<Index> state_numbers(const models::NetworkConfig& config, const models::MixerConfig& mixer,
+                                       Index layer) const
     {
         const Index cache = 2 * config.head_dim;
         if (mixer.kind == models::MixerKind::attention) {
@@ -159,8 +166,10 @@ private:
     {
         const auto taps = [&](const char* form) {
             const auto of_layer = fir_.find(layer);
-            const auto found = of_layer == fir_.end() ? std::map<std::string, Index>::const_iterator() : of_layer->second.find(form);
-            return of_layer == fir_.end() || found == of_layer->second.end() ? Index{1} : std::max<Index>(found->second, 1);
+            const auto found =
+                of_layer == fir_.end() ? std::map<std::string, Index>::const_iterator() : of_layer->second.find(form);
+            return of_layer == fir_.end() || found == of_layer->second.end() ? Index{1}
+                                                                             : std::max<Index>(found->second, 1);
         };
         if (const auto of_layer = states_.find(layer); of_layer != states_.end()) {
             for (const char* form : {"ssm", "filter"}) {
@@ -189,7 +198,8 @@ std::string padded(std::string text, std::size_t width)
 void tell_stream(const formats::StreamInfo& info, const TellResult& tell)
 {
     const auto shard = formats::shard_of(info);
-    std::string text = "kind " + info.kind + ", format " + std::to_string(info.major) + "." + std::to_string(info.minor);
+    std::string text =
+        "kind " + info.kind + ", format " + std::to_string(info.major) + "." + std::to_string(info.minor);
     if (shard) {
         text += ", shard " + std::to_string(shard->part) + " of " + std::to_string(shard->parts);
     }

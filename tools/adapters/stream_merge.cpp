@@ -104,8 +104,8 @@ std::vector<Part> parts_in_order(std::vector<StreamReader> inputs)
     }
     for (const Part& part : parts) {
         if (part.mark.parts != total) {
-            bad(part.reader.name() + ": is a shard of " + std::to_string(part.mark.parts) + ", " + parts[0].reader.name() +
-                " one of " + std::to_string(total));
+            bad(part.reader.name() + ": is a shard of " + std::to_string(part.mark.parts) + ", " +
+                parts[0].reader.name() + " one of " + std::to_string(total));
         }
     }
     if (!missing.empty()) {
@@ -138,8 +138,8 @@ void merge_shared(std::vector<Part>& parts, StreamWriter& writer)
 {
     for (const Part& part : parts) {
         if (!same_header(part.reader.header(), parts[0].reader.header())) {
-            bad("tensor " + part.reader.header().name + ": " + part.reader.name() + " has another type, shape or attribute than " +
-                parts[0].reader.name());
+            bad("tensor " + part.reader.header().name + ": " + part.reader.name() +
+                " has another type, shape or attribute than " + parts[0].reader.name());
         }
     }
     const Tensor tensor = parts[0].reader.read();
@@ -204,12 +204,14 @@ void merge_rows(std::vector<Part>& parts, StreamWriter& writer)
     Index covered = 0;
     std::vector<std::size_t> order(pieces.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return ranges[a].first < ranges[b].first; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return ranges[a].first < ranges[b].first; });
     for (const std::size_t i : order) {
         const TensorHeader& header = pieces[i].header;
         const std::string& file = parts[i].reader.name();
-        if (header.dtype != whole.header.dtype || header.shape.size() != shape.size() || ranges[i].total != ranges[0].total ||
-            !(header.attributes == whole.header.attributes) || !(header.unknown == whole.header.unknown)) {
+        if (header.dtype != whole.header.dtype || header.shape.size() != shape.size() ||
+            ranges[i].total != ranges[0].total || !(header.attributes == whole.header.attributes) ||
+            !(header.unknown == whole.header.unknown)) {
             bad(where + file + " has another type, rank, number of rows or attribute than " + parts[0].reader.name());
         }
         if (header.shape[0] > 0) {
@@ -224,7 +226,8 @@ void merge_rows(std::vector<Part>& parts, StreamWriter& writer)
         }
     }
     if (covered != ranges[0].total) {
-        bad(where + std::to_string(covered) + " rows in all shards together, expected " + std::to_string(ranges[0].total));
+        bad(where + std::to_string(covered) + " rows in all shards together, expected " +
+            std::to_string(ranges[0].total));
     }
     shape[0] = covered;
     whole.data = Buffer<std::byte>(static_cast<Index>(whole.header.bytes()));
@@ -244,7 +247,8 @@ void merge_common(std::vector<Part>& parts, StreamWriter& writer)
             differ(parts[0], part);
         }
         if (part.frame == Frame::note && !(part.reader.note().map == parts[0].reader.note().map)) {
-            bad("a note in " + part.reader.name() + " is not that in " + parts[0].reader.name() + "; two shards disagree");
+            bad("a note in " + part.reader.name() + " is not that in " + parts[0].reader.name() +
+                "; two shards disagree");
         }
     }
     if (parts[0].frame == Frame::note) {

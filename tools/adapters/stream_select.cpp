@@ -36,7 +36,8 @@ public:
     {
         for (std::size_t i = 0; i < globs_.size(); ++i) {
             if (!used_[i]) {
-                throw_error(ErrorCode::bad_data, file + ": no tensor matches " + globs_[i] + "; tensor-stream list shows the names");
+                throw_error(ErrorCode::bad_data,
+                            file + ": no tensor matches " + globs_[i] + "; tensor-stream list shows the names");
             }
         }
     }
@@ -51,7 +52,8 @@ Value value_of(const std::string& text)
 {
     try {
         Value value = formats::parse_json(text);
-        if (!std::holds_alternative<formats::List>(value.kind()) && !std::holds_alternative<formats::Map>(value.kind())) {
+        if (!std::holds_alternative<formats::List>(value.kind()) &&
+            !std::holds_alternative<formats::Map>(value.kind())) {
             return value;
         }
     } catch (const Error&) {
@@ -94,7 +96,8 @@ formats::Note note_of(const std::vector<std::string>& entries)
             throw_error(ErrorCode::bad_argument, entry + ": KEY=VALUE is expected");
         }
         if (key == "frame" || formats::Value(note.map).find(key) != nullptr) {
-            throw_error(ErrorCode::bad_argument, entry + ": the key " + key + (key == "frame" ? " belongs to the format" : " is given twice"));
+            throw_error(ErrorCode::bad_argument,
+                        entry + ": the key " + key + (key == "frame" ? " belongs to the format" : " is given twice"));
         }
         note.map.emplace_back(key, value_of(entry.substr(equal + 1)));
     }

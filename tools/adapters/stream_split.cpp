@@ -76,7 +76,8 @@ void split_stream(const std::function<StreamReader()>& open, Index parts,
     const Items items = count_items(open(), control);
     StreamReader reader = open();
     if (formats::shard_of(reader.info())) {
-        throw_error(ErrorCode::bad_data, reader.name() + ": is a shard already; join the shards with tensor-stream cat");
+        throw_error(ErrorCode::bad_data,
+                    reader.name() + ": is a shard already; join the shards with tensor-stream cat");
     }
     std::vector<StreamWriter> writers;
     for (Index part = 1; part <= parts; ++part) {
@@ -86,7 +87,8 @@ void split_stream(const std::function<StreamReader()>& open, Index parts,
     }
     const auto owner_of = [&](Index item) {
         Index part = 1;
-        while (item >= formats::share_of(items.count, part, parts).first + formats::share_of(items.count, part, parts).count) {
+        while (item >=
+               formats::share_of(items.count, part, parts).first + formats::share_of(items.count, part, parts).count) {
             ++part;
         }
         return static_cast<std::size_t>(part - 1);
@@ -126,7 +128,8 @@ void split_stream(const std::function<StreamReader()>& open, Index parts,
                 TensorHeader piece = header;
                 piece.shape[0] = share.count;
                 formats::mark_rows(piece, share.first, items.count);
-                writers[static_cast<std::size_t>(part - 1)].write(piece, whole.data.data() + static_cast<std::uint64_t>(share.first) * row);
+                writers[static_cast<std::size_t>(part - 1)].write(
+                    piece, whole.data.data() + static_cast<std::uint64_t>(share.first) * row);
             }
         } else {
             const Index item = batch < 0 ? tensor++

@@ -38,7 +38,8 @@ public:
         for (Index i = 0; i < n; ++i) {
             if (ids[i] < 0 || ids[i] >= tokenizer_->size()) {
                 throw_error(ErrorCode::bad_data, "id " + std::to_string(ids[i]) + " is outside the vocabulary of " +
-                                                     std::to_string(tokenizer_->size()) + "; is this the tokenizer of these ids?");
+                                                     std::to_string(tokenizer_->size()) +
+                                                     "; is this the tokenizer of these ids?");
             }
             put(printer_->put(static_cast<Token>(ids[i])));
         }
@@ -84,7 +85,8 @@ void write_tensor(const Tensor& tensor, TextWriter& writer)
         const std::size_t row_bytes = static_cast<std::size_t>(length) * size_of(tensor.header.dtype);
         const Index rows = length == 0 ? 0 : tensor.header.elements() / length;
         for (Index row = 0; row < rows; ++row) {
-            convert_from(tensor.header.dtype, tensor.data.data() + static_cast<std::size_t>(row) * row_bytes, length, ids.data());
+            convert_from(tensor.header.dtype, tensor.data.data() + static_cast<std::size_t>(row) * row_bytes, length,
+                         ids.data());
             writer.row(ids.data(), length);
         }
     });
@@ -92,8 +94,8 @@ void write_tensor(const Tensor& tensor, TextWriter& writer)
 
 }  // namespace
 
-void write_tensor_text(StreamReader& reader, const std::string& name, std::string tokenizer, bool skip_special, Rows rows,
-                       formats::AtomicFile output, const Control& control)
+void write_tensor_text(StreamReader& reader, const std::string& name, std::string tokenizer, bool skip_special,
+                       Rows rows, formats::AtomicFile output, const Control& control)
 {
     TextWriter writer(skip_special, rows, std::move(output));
     if (!tokenizer.empty()) {
@@ -131,7 +133,8 @@ void write_tensor_text(StreamReader& reader, const std::string& name, std::strin
         }
     }
     if (found == 0) {
-        throw_error(ErrorCode::bad_data, reader.name() + ": no tensor is called " + name + "; tensor-stream list shows the names");
+        throw_error(ErrorCode::bad_data,
+                    reader.name() + ": no tensor is called " + name + "; tensor-stream list shows the names");
     }
     if (!writer.ready()) {
         throw_error(ErrorCode::bad_data, reader.name() + ": no tensor tokenizer.json; name a model with --tokenizer");
@@ -142,14 +145,16 @@ void write_tensor_text(StreamReader& reader, const std::string& name, std::strin
 std::string tokenizer_of(const std::string& model,
                          const std::function<formats::StreamReader(const std::string&)>& open_stream)
 {
-    const ModelSource source = ModelSource::open(model, [](const std::string&) {}, open_stream, ModelSource::Weights::none);
+    const ModelSource source = ModelSource::open(
+        model, [](const std::string&) {}, open_stream, ModelSource::Weights::none);
     if (source.texts().tokenizer.empty()) {
         throw_error(ErrorCode::bad_data, model + ": has no tokenizer.json");
     }
     return source.texts().tokenizer;
 }
 
-void write_ids_text(const std::vector<Index>& ids, const std::string& tokenizer, bool skip_special, formats::AtomicFile output)
+void write_ids_text(const std::vector<Index>& ids, const std::string& tokenizer, bool skip_special,
+                    formats::AtomicFile output)
 {
     TextWriter writer(skip_special, Rows::joined, std::move(output));
     writer.use(tokenizer);
