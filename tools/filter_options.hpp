@@ -36,8 +36,9 @@ inline std::vector<Index> filter_orders(const std::string& list, Index most = 64
         Index d = -1;
         const auto end = std::from_chars(list.data() + at, list.data() + comma, d);
         if (end.ec != std::errc() || end.ptr != list.data() + comma || d < 1 || d > 4096) {
-            throw_error(ErrorCode::bad_argument, "--orders " + list + ": a list of orders from 1 to 4096 is expected, such as "
-                                                 "4,8,16, or none");
+            throw_error(ErrorCode::bad_argument, "--orders " + list +
+                                                     ": a list of orders from 1 to 4096 is expected, such as "
+                                                     "4,8,16, or none");
         }
         orders.push_back(d);
         at = comma + 1;

@@ -21,19 +21,27 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"realize-ssm", "turns modes into a recurrence, and proves that it agrees"};
-    tool.about("Writes the numbers of a state-space recurrence for each fit. A filter tensor gets one form: modal where all "
-               "of its filters keep their accuracy in it, else cascade, the orthogonal all-pass form, which survives "
-               "repeated and slow poles. Companion is refused where its coefficients cannot hold the poles.");
-    tool.argument(s.input, "MODES", "a stream of modal-fit, or .npy and .safetensors named ....poles, ....residues, ....fir; "
-                  "default standard input", 0, -1);
+    tool.about(
+        "Writes the numbers of a state-space recurrence for each fit. A filter tensor gets one form: modal where all "
+        "of its filters keep their accuracy in it, else cascade, the orthogonal all-pass form, which survives "
+        "repeated and slow poles. Companion is refused where its coefficients cannot hold the poles.");
+    tool.argument(s.input, "MODES",
+                  "a stream of modal-fit, or .npy and .safetensors named ....poles, ....residues, ....fir; "
+                  "default standard input",
+                  0, -1);
     tool.shared({.shard = true, .json = true});
     tool.option(&s.form, "--form", "NAME", "default modal where well separated, else cascade")
         .choices({"modal", "cascade", "companion", "balanced", "dense"});
-    tool.option(&s.state_precision, "--state-precision", "NAME", "in which the state will be kept: decides the default form "
-                "and what --check runs").choices({"f64", "f32", "bf16"});
+    tool.option(&s.state_precision, "--state-precision", "NAME",
+                "in which the state will be kept: decides the default form "
+                "and what --check runs")
+        .choices({"f64", "f32", "bf16"});
     tool.option(&s.check, "--check", "", "run each recurrence against its modes; exit 1 above --check-limit");
-    tool.option(&s.check_limit, "--check-limit", "X", "largest relative l2 deviation; default 1e-9 in f64, 1e-4 in f32, "
-                "5e-2 with a bf16 state").range(0.0, 1e9).needs("--check");
+    tool.option(&s.check_limit, "--check-limit", "X",
+                "largest relative l2 deviation; default 1e-9 in f64, 1e-4 in f32, "
+                "5e-2 with a bf16 state")
+        .range(0.0, 1e9)
+        .needs("--check");
     tool.option(&s.drop_exact, "--drop-exact", "", "leave the filters themselves out");
     tool.option(&s.select, "--select", "GLOB", "only modes of filters whose name matches");
     tool.example("modal-fit student.mts | realize-ssm --check -o ssm.mts", "A checked recurrence.");
@@ -56,7 +64,8 @@ systems::Form form_of(const Settings& s, const adapters::ModeBank& bank, ThreadP
         const std::size_t at = static_cast<std::size_t>(i);
         forms[at] = systems::default_form(bank.systems[at], s.state_precision);
     });
-    const bool modal = std::all_of(forms.begin(), forms.end(), [](systems::Form f) { return f == systems::Form::modal; });
+    const bool modal =
+        std::all_of(forms.begin(), forms.end(), [](systems::Form f) { return f == systems::Form::modal; });
     return modal ? systems::Form::modal : systems::Form::cascade;
 }
 
@@ -75,7 +84,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
 {
     FilterTool tool(context, s.input, {s.select, {}, true}, std::nullopt);
     ThreadPool pool(context.threads());
-    const double limit = s.check_limit.value_or(s.state_precision == "f64" ? 1e-9 : s.state_precision == "f32" ? 1e-4 : 5e-2);
+    const double limit = s.check_limit.value_or(s.state_precision == "f64"   ? 1e-9
+                                                : s.state_precision == "f32" ? 1e-4
+                                                                             : 5e-2);
     Index n_filters = 0;
     Index n_poor = 0;
     double worst = 0.0;
@@ -89,8 +100,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
                 context.control().throw_if_stopped();
                 const std::size_t at = static_cast<std::size_t>(i);
                 realizations[at] = systems::realize(bank.systems[at], form);
-                off[at] = s.check ? systems::deviation(bank.systems[at], realizations[at], s.state_precision, check_steps)
-                                  : 0.0;
+                off[at] = s.check
+                              ? systems::deviation(bank.systems[at], realizations[at], s.state_precision, check_steps)
+                              : 0.0;
             });
         });
         const Index taps = stored_taps(realizations);
@@ -117,11 +129,13 @@ cli::Exit run(const Settings& s, cli::Context& context)
     });
     tool.finish({});
     if (!context.dry_run()) {
-        context.note(std::to_string(n_filters) + " filters" + (s.check ? ", largest deviation " + short_text(worst) : ""));
+        context.note(std::to_string(n_filters) + " filters" +
+                     (s.check ? ", largest deviation " + short_text(worst) : ""));
     }
     if (n_poor > 0) {
-        context.warn(std::to_string(n_poor) + " of " + std::to_string(n_filters) + " recurrences deviate by more than " +
-                     short_text(limit) + " in " + s.state_precision + "; take another --form, or a wider state");
+        context.warn(std::to_string(n_poor) + " of " + std::to_string(n_filters) +
+                     " recurrences deviate by more than " + short_text(limit) + " in " + s.state_precision +
+                     "; take another --form, or a wider state");
     }
     return n_poor == 0 ? cli::Exit::ok : cli::Exit::check_failed;
 }

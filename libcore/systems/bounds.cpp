@@ -177,7 +177,8 @@ std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const I
     }
     for (const Index d : orders) {
         if (d < 0) {
-            throw_error(ErrorCode::bad_argument, "an order of " + std::to_string(d) + " states; orders are not negative");
+            throw_error(ErrorCode::bad_argument,
+                        "an order of " + std::to_string(d) + " states; orders are not negative");
         }
     }
     std::vector<double> bounds(orders.size(), 0.0);
@@ -219,7 +220,8 @@ std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const I
             break;
         }
         tried = q;
-        take(q == n || q > dense_size ? window_tails(g, q, N - q + 1, {}, orders, control) : gram_tails(g, q, N - q + 1, orders),
+        take(q == n || q > dense_size ? window_tails(g, q, N - q + 1, {}, orders, control)
+                                      : gram_tails(g, q, N - q + 1, orders),
              static_cast<double>(q));
     }
     return bounds;

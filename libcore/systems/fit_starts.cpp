@@ -18,7 +18,8 @@ namespace {
 using Complex = std::complex<double>;
 using Eigen::MatrixXd;
 
-/// Sections of any poles: conjugates are pairs, real ones of equal sign pair by neighbouring value, the rest stand alone.
+/// Sections of any poles: conjugates are pairs, real ones of equal sign pair by neighbouring value, the rest stand
+/// alone.
 std::vector<Section> sections_of(const std::vector<Complex>& poles)
 {
     std::vector<Section> sections;
@@ -98,7 +99,10 @@ public:
 private:
     static constexpr int radii = 20;
 
-    double weight(Index t) const { return problem_.weights.empty() ? 1.0 : problem_.weights[static_cast<std::size_t>(t)]; }
+    double weight(Index t) const
+    {
+        return problem_.weights.empty() ? 1.0 : problem_.weights[static_cast<std::size_t>(t)];
+    }
 
     template <class At>
     void transform(At at)

@@ -295,7 +295,8 @@ Realization realize(const ModalSystem& system, Form form)
         const double off = deviation(system, result, "f32", 4096);
         if (!(off <= 1e-4)) {
             throw_error(ErrorCode::unsupported, "the companion form of order " + std::to_string(result.order) +
-                        " is off by " + short_number(off) + " (relative l2) in single precision; take modal or cascade");
+                                                    " is off by " + short_number(off) +
+                                                    " (relative l2) in single precision; take modal or cascade");
         }
         break;
     }

@@ -30,12 +30,13 @@ struct Realization {
 /// modal {sections, 5}, cascade {sections, 6}, companion {2, order}, balanced and dense {order, 2 + order}.
 Shape coefficient_shape(Form form, Index order, Index sections);
 
-/// Modal where its single-precision recurrence stays within 1e-5 of the modes or as near as the cascade's, else cascade.
-/// `state_precision` as in `deviation`; a narrower state (bf16) asks for 3e-2.
+/// Modal where its single-precision recurrence stays within 1e-5 of the modes or as near as the cascade's, else
+/// cascade. `state_precision` as in `deviation`; a narrower state (bf16) asks for 3e-2.
 Form default_form(const ModalSystem& system, std::string_view state_precision = "f32");
 
 /// Error{unsupported} when the companion form, its coefficients rounded to f32, is not stable or does not reproduce the
-/// response (numerics.md 6), or when modal residues cancel beyond double; the message says why and what to take instead.
+/// response (numerics.md 6), or when modal residues cancel beyond double; the message says why and what to take
+/// instead.
 Realization realize(const ModalSystem& system, Form form);
 
 /// Largest deviation of the realization from the modes over `length` steps, relative l2, of the response of the states

@@ -167,8 +167,9 @@ void Recurrence<T>::append_cascade(const Realization& r, Filter& filter)
         ++filter.sections;
     }
     if (r.coefficients.size() % 6 != 0 || states != r.order || static_cast<Index>(r.readout.size()) < r.order) {
-        throw_error(ErrorCode::bad_data, "the cascade rows hold " + std::to_string(states) + " states and the readout " +
-                    std::to_string(r.readout.size()) + ", expected " + std::to_string(r.order));
+        throw_error(ErrorCode::bad_data, "the cascade rows hold " + std::to_string(states) +
+                                             " states and the readout " + std::to_string(r.readout.size()) +
+                                             ", expected " + std::to_string(r.order));
     }
     for (Index i = 0; i < r.order; ++i) {
         table_.push_back(static_cast<T>(r.readout[static_cast<std::size_t>(i)]));

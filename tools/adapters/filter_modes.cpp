@@ -42,15 +42,17 @@ Rows<Complex> complex_rows(const formats::Tensor& tensor)
         shape.pop_back();
     }
     if (shape.empty() || shape.size() > 2) {
-        throw_error(ErrorCode::bad_data, "tensor " + header.name + ": found " + std::string(name_of(header.dtype)) + " " +
-                    to_string(header.shape) + ", expected [filters, d] complex numbers");
+        throw_error(ErrorCode::bad_data, "tensor " + header.name + ": found " + std::string(name_of(header.dtype)) +
+                                             " " + to_string(header.shape) + ", expected [filters, d] complex numbers");
     }
     Rows<Complex> result;
     result.rows = shape.size() == 2 ? shape[0] : 1;
     result.width = shape.back();
     const Index n = result.rows * result.width;
     const bool twofold = pairs || is_complex(header.dtype);
-    const DType part = header.dtype == DType::c128 ? DType::f64 : header.dtype == DType::c64 ? DType::f32 : header.dtype;
+    const DType part = header.dtype == DType::c128  ? DType::f64
+                       : header.dtype == DType::c64 ? DType::f32
+                                                    : header.dtype;
     std::vector<double> numbers(static_cast<std::size_t>(twofold ? 2 * n : n));
     with_context("tensor " + header.name, [&] {
         convert_from(part, tensor.data.data(), static_cast<Index>(numbers.size()), numbers.data());
@@ -70,8 +72,10 @@ Rows<double> real_rows(const formats::Tensor& tensor, Index filters)
     result.rows = shape.size() == 2 || one_each ? shape[0] : 1;
     result.width = one_each ? 1 : shape.empty() ? 1 : shape.back();
     if (shape.size() > 2 || result.rows != filters) {
-        throw_error(ErrorCode::bad_data, "tensor " + tensor.name() + ": found " + to_string(shape) + ", expected one row "
-                    "for each of " + std::to_string(filters) + " filters");
+        throw_error(ErrorCode::bad_data, "tensor " + tensor.name() + ": found " + to_string(shape) +
+                                             ", expected one row "
+                                             "for each of " +
+                                             std::to_string(filters) + " filters");
     }
     result.values.resize(static_cast<std::size_t>(tensor.header.elements()));
     with_context("tensor " + tensor.name(), [&] {
@@ -225,7 +229,8 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
         const std::string name = frame == Frame::tensor ? input.header().name : std::string();
         const bool member = !name.empty() && is_member(name);
         const std::string base = member ? base_of(name) : std::string();
-        if (!held.empty() && (!member || base != held.front().name()) && name.rfind(held.front().name() + ".", 0) != 0) {
+        if (!held.empty() && (!member || base != held.front().name()) &&
+            name.rfind(held.front().name() + ".", 0) != 0) {
             release(0);                          // a filter without modes stays
         }
         if (input.is_stream()) {
@@ -247,12 +252,13 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
                 begun.push_back(base);
             }
             groups[base].insert_or_assign(last_part(name), std::move(tensor));
-        } else if (last_part(parent(name)) == "ssm" && std::any_of(done.begin(), done.end(), [&](const std::string& of) {
-                       return realization_base(of) == parent(name);
-                   })) {
+        } else if (last_part(parent(name)) == "ssm" &&
+                   std::any_of(done.begin(), done.end(),
+                               [&](const std::string& of) { return realization_base(of) == parent(name); })) {
             // Replaced.
-        } else if (drop_filters && ((held.empty() && last_part(name) == "filter" &&
-                                     formats::glob_matches(run.select, name)) || !held.empty())) {
+        } else if (drop_filters &&
+                   ((held.empty() && last_part(name) == "filter" && formats::glob_matches(run.select, name)) ||
+                    !held.empty())) {
             held.push_back(input.read());
         } else {
             input.copy_to(writer);

@@ -72,8 +72,9 @@ ShardPlan plan_shards(ArrayInput* plan, const FilterRun& run, const std::functio
         return result;
     }
     if (plan == nullptr) {
-        throw_error(ErrorCode::bad_argument, "--shard must know all filters before the first is worked on, which a pipe "
-                                             "does not tell; write the input to a file and name it");
+        throw_error(ErrorCode::bad_argument,
+                    "--shard must know all filters before the first is worked on, which a pipe "
+                    "does not tell; write the input to a file and name it");
     }
     Index tensors = 0;
     for (auto frame = plan->next(); frame != formats::StreamReader::Frame::end; frame = plan->next()) {

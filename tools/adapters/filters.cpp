@@ -73,7 +73,8 @@ Index delay_of(const formats::TensorHeader& header, Index length)
     return lags;
 }
 
-FilterBank bank_of(const formats::Tensor& tensor, const formats::Share& share, std::vector<systems::ModalSystem> trained)
+FilterBank bank_of(const formats::Tensor& tensor, const formats::Share& share,
+                   std::vector<systems::ModalSystem> trained)
 {
     const auto [total, length] = extents(tensor.header);
     FilterBank bank;

@@ -117,7 +117,8 @@ struct ModeBank {
 };
 using ModeWork = std::function<std::vector<systems::Realization>(const ModeBank&)>;
 
-/// As each_filter, for `....poles`, `.residues`, `.fir`, `.order`, `.sections`, `.cascade`, wherever they come from: writes
+/// As each_filter, for `....poles`, `.residues`, `.fir`, `.order`, `.sections`, `.cascade`, wherever they come from:
+/// writes
 /// `....ssm.*` after the last of them. drop_filters: leaves out the filters that are realized.
 Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, formats::StreamWriter* writer,
                  bool drop_filters, const ModeWork& work);

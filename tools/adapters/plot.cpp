@@ -162,7 +162,8 @@ std::string first_line(const std::string& text)
 void check(const Answer& answer)
 {
     if (WIFEXITED(answer.status) && WEXITSTATUS(answer.status) == 127) {
-        throw_error(ErrorCode::resource, "gnuplot is not there: pictures need it; install gnuplot-nox, or leave --plot out");
+        throw_error(ErrorCode::resource,
+                    "gnuplot is not there: pictures need it; install gnuplot-nox, or leave --plot out");
     }
     if (!WIFEXITED(answer.status) || WEXITSTATUS(answer.status) != 0) {
         throw_error(ErrorCode::resource, "gnuplot failed: " + first_line(answer.errors));

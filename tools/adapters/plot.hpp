@@ -9,7 +9,7 @@ namespace stillhouse::adapters {
 
 struct Curve {
     std::string title;               // empty: not in the key
-    std::vector<double> x, y;        // points that are not finite (or, on a logarithmic axis, not positive) are left out
+    std::vector<double> x, y; // points that are not finite (or, on a logarithmic axis, not positive) are left out
 };
 
 enum class Axis { linear, logarithmic };
@@ -23,8 +23,8 @@ struct Plot {
 /// Error{resource} when there is no gnuplot in PATH: to be asked before long work.
 void require_gnuplot();
 
-/// The picture. gnuplot is started without a shell, fed through a pipe and heard through another. Error{resource}: it is
-/// absent or fails, with its own first words.
+/// The picture. gnuplot is started without a shell, fed through a pipe and heard through another. Error{resource}: it
+/// is absent or fails, with its own first words.
 std::string draw_svg(const Plot& plot);
 
 }  // namespace stillhouse::adapters

@@ -145,9 +145,9 @@ BOOST_AUTO_TEST_CASE(bounds_hold_for_what_is_known_to_be_reachable)
             const std::vector<double> h = response(poles, residues, {0.0}, length);
             const std::vector<double> bound = l2_lower_bounds(h, std::vector<Index>{2, 4, 6, 8, 10, 12});
             for (std::size_t keep = 1; keep <= 6; ++keep) {
-                const std::vector<double> part = response({poles.begin(), poles.begin() + static_cast<long>(keep)},
-                                                          {residues.begin(), residues.begin() + static_cast<long>(keep)},
-                                                          {0.0}, length);
+                const std::vector<double> part =
+                    response({poles.begin(), poles.begin() + static_cast<long>(keep)},
+                             {residues.begin(), residues.begin() + static_cast<long>(keep)}, {0.0}, length);
                 BOOST_TEST(bound[keep - 1] <= relative_l2(part, h, 1) + 1e-13);
             }
             BOOST_TEST(bound[0] > 0.05);
@@ -191,7 +191,8 @@ BOOST_AUTO_TEST_CASE(reference_filters)
                 BOOST_TEST(bound[i] <= best * (1.0 + 1e-6) + 1e-14, "order " << orders[i] << ": " << bound[i] <<
                            " above what is reached, " << best);
                 if (known > 1e-4) {
-                    BOOST_TEST(bound[i] >= 0.999 * known, "order " << orders[i] << ": " << bound[i] << " below " << known);
+                    BOOST_TEST(bound[i] >= 0.999 * known,
+                               "order " << orders[i] << ": " << bound[i] << " below " << known);
                 }
             }
         }

@@ -127,7 +127,8 @@ BOOST_AUTO_TEST_CASE(slow_poles_lose_nothing)
 
 BOOST_AUTO_TEST_CASE(sections_and_poles_are_inverse)
 {
-    for (const Complex upper : {std::polar(0.999999, 1e-4), std::polar(0.5, 3.0), Complex(-1e-12, 0.9), Complex(0.0, 0.3)}) {
+    for (const Complex upper :
+         {std::polar(0.999999, 1e-4), std::polar(0.5, 3.0), Complex(-1e-12, 0.9), Complex(0.0, 0.3)}) {
         const SectionPoles back = poles_of(section_of_pair(upper));
         BOOST_TEST(std::abs(back.pole[0] - upper) < 4e-16);
     }
