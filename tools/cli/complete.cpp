@@ -75,7 +75,8 @@ std::string bash_cases(const Tool& tool, const std::string& indent)
         }
         out += indent + "    " + join(flags, "|") + ")";
         if (!option.choice_names.empty()) {
-            out += " mapfile -t COMPREPLY < <(compgen -W '" + join(option.choice_names, " ") + "' -- \"$cur\"); return ;;\n";
+            out += " mapfile -t COMPREPLY < <(compgen -W '" + join(option.choice_names, " ") +
+                   "' -- \"$cur\"); return ;;\n";
         } else if (takes_file(option)) {
             out += " compopt -o filenames; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return ;;\n";
         } else if (option.completion == "folder") {
@@ -122,11 +123,14 @@ std::string zsh_arguments(const Tool& tool, const std::string& indent)
         }
         const std::vector<std::string> flags = flags_of(option);
         const std::string value =
-            option.is_flag() ? "" : ":" + zsh_text(option.placeholder.empty() ? "value" : option.placeholder) + ":" + zsh_action(option);
+            option.is_flag()
+                ? ""
+                : ":" + zsh_text(option.placeholder.empty() ? "value" : option.placeholder) + ":" + zsh_action(option);
         for (const std::string& flag : flags) {
             const std::string mark = option.is_flag() ? "" : flag.starts_with("--") ? "=" : "+";
             const std::string others = option.takes_many ? "*" : "(" + join(flags, " ") + ")";
-            out += " \\\n" + indent + "    " + in_single_quotes(others + flag + mark + "[" + zsh_text(option.about) + "]" + value);
+            out += " \\\n" + indent + "    " +
+                   in_single_quotes(others + flag + mark + "[" + zsh_text(option.about) + "]" + value);
         }
     }
     if (tool.positional.target != nullptr) {

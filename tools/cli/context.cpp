@@ -46,8 +46,9 @@ Shard slurm_shard()
     const Index id = number("SLURM_ARRAY_TASK_ID"), least = number("SLURM_ARRAY_TASK_MIN");
     const Index count = number("SLURM_ARRAY_TASK_COUNT"), step = std::max<Index>(1, number("SLURM_ARRAY_TASK_STEP"));
     if (id < 0 || least < 0 || count < 1 || (id - least) % step != 0 || (id - least) / step >= count) {
-        refuse("--shard slurm: SLURM_ARRAY_TASK_ID, _MIN and _COUNT do not say which part this is; run it in an array job "
-               "or give K/N");
+        refuse(
+            "--shard slurm: SLURM_ARRAY_TASK_ID, _MIN and _COUNT do not say which part this is; run it in an array job "
+            "or give K/N");
     }
     return {(id - least) / step + 1, count};
 }
@@ -126,7 +127,8 @@ Shard parse_shard(const std::string& text)
     const std::size_t slash = text.find('/');
     Shard shard;
     try {
-        shard = {parse_count(text.substr(0, slash)), slash == std::string::npos ? 0 : parse_count(text.substr(slash + 1))};
+        shard = {parse_count(text.substr(0, slash)),
+                 slash == std::string::npos ? 0 : parse_count(text.substr(slash + 1))};
     } catch (const Error&) {
         shard.parts = 0;
     }
@@ -164,8 +166,9 @@ std::string Context::data_file(const std::string& name) const
 {
     std::string path = find_data(name);
     if (path.empty()) {
-        throw_error(ErrorCode::io, name + ": not found in ../share/stillhouse beside the binary; set STILLHOUSE_DATA_DIR to "
-                                          "the folder that holds it");
+        throw_error(ErrorCode::io,
+                    name + ": not found in ../share/stillhouse beside the binary; set STILLHOUSE_DATA_DIR to "
+                           "the folder that holds it");
     }
     return path;
 }
@@ -281,8 +284,9 @@ formats::AtomicFile Context::create_file(const std::string& path)
     }
     for (const std::string& output : state_->outputs) {
         if ((name == "-" && output == "-") || (same_place(output, name) && !is_device(name))) {
-            refuse((name == "-" ? "standard output" : name) + ": is the output of two things; give one of them a file of "
-                                                              "its own");
+            refuse((name == "-" ? "standard output" : name) +
+                   ": is the output of two things; give one of them a file of "
+                   "its own");
         }
     }
     if (name != "-") {

@@ -147,7 +147,8 @@ std::string short_help(const Tool& tool, int width)
             continue;
         }
         ++lines;
-        out += row(flags(option), option.about + (shows_default(option) ? " [" + option.default_text + "]" : ""), width);
+        out +=
+            row(flags(option), option.about + (shows_default(option) ? " [" + option.default_text + "]" : ""), width);
     }
     if (left_out > 0) {
         out += "  ... and " + std::to_string(left_out) + " more\n";
@@ -195,7 +196,8 @@ std::string long_help(const Tool& tool, int width)
     for (const Variable& variable : environment_of(tool)) {
         out += row(variable.name, variable.about, width);
     }
-    out += "\nSee also\n" + wrap(join(tool.pages, ", ") + (tool.pages.empty() ? "" : ", ") + "stillhouse-pipeline(7)", width, 2);
+    out += "\nSee also\n" +
+           wrap(join(tool.pages, ", ") + (tool.pages.empty() ? "" : ", ") + "stillhouse-pipeline(7)", width, 2);
     return out;
 }
 

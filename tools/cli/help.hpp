@@ -22,8 +22,8 @@ std::string short_help(const Tool& tool, int width);          // one screen
 std::string long_help(const Tool& tool, int width);           // everything, examples first
 std::string version_text(const Tool& tool, bool verbose);
 
-/// Fills the slots @NAME@, @ONE_LINE@, @TITLE@, @DATE@, @SYNOPSIS@, @ARGUMENTS@, @OPTIONS@, @EXAMPLES@, @ENVIRONMENT@, @EXIT_STATUS@
-/// and @SEE_ALSO@ of an mdoc template; lines consisting of an unknown slot are an Error{bad_argument}.
+/// Fills the slots @NAME@, @ONE_LINE@, @TITLE@, @DATE@, @SYNOPSIS@, @ARGUMENTS@, @OPTIONS@, @EXAMPLES@, @ENVIRONMENT@,
+/// @EXIT_STATUS@ and @SEE_ALSO@ of an mdoc template; lines consisting of an unknown slot are an Error{bad_argument}.
 std::string man_page(const Tool& tool, const std::string& mdoc_template);
 /// `verbs` with their shared options added already.
 std::string bash_completion(const Tool& tool);

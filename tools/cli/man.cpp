@@ -121,8 +121,8 @@ std::string verb_sections(const Tool& tool)
         out += ".Ss " + plain(verb.tool.name) + "\n.Nm\n.Cm " + plain(verb.tool.name) + "\n.Op Ar options\n";
         if (verb.tool.positional.target != nullptr) {
             const bool dots = verb.tool.positional.most < 0 || verb.tool.positional.most > 1;
-            out += std::string(verb.tool.positional.least > 0 ? ".Ar " : ".Op Ar ") + argument(verb.tool.positional.placeholder) +
-                   (dots ? " Ar ..." : "") + "\n";
+            out += std::string(verb.tool.positional.least > 0 ? ".Ar " : ".Op Ar ") +
+                   argument(verb.tool.positional.placeholder) + (dots ? " Ar ..." : "") + "\n";
         }
         std::string line = verb.tool.one_line;
         line[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(line[0])));
@@ -149,7 +149,8 @@ std::string examples(const Tool& tool)
             what[0] = static_cast<char>(std::toupper(static_cast<unsigned char>(what[0])));
             what += what.ends_with('.') ? "" : ".";
         }
-        out += (out.empty() ? "" : ".Pp\n") + prose(what) + ".Bd -literal -offset 4n\n" + plain(example.command) + "\n.Ed\n";
+        out += (out.empty() ? "" : ".Pp\n") + prose(what) + ".Bd -literal -offset 4n\n" + plain(example.command) +
+               "\n.Ed\n";
     }
     return out;
 }
@@ -214,7 +215,8 @@ std::string slot_text(const Tool& tool, const std::string& slot)
     }
     if (slot == "TITLE") {
         std::string title = tool.name;
-        std::transform(title.begin(), title.end(), title.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        std::transform(title.begin(), title.end(), title.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
         return title;
     }
     if (slot == "ONE_LINE") {

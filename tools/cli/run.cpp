@@ -41,7 +41,9 @@ void fill_standard_descriptors()
 {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
         if (::fcntl(fd, F_GETFD) == -1) {
-            const int got = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY);
+            const int got = ::open("/dev/null", fd == STDIN_FILENO    ? O_WRONLY
+                                                : fd == STDOUT_FILENO ? O_RDONLY
+                                                                      : O_WRONLY);
             if (got >= 0 && got != fd) {
                 ::dup2(got, fd);
                 ::close(got);
@@ -245,9 +247,9 @@ int run_verbs(Tool& tool, const std::vector<std::string>& arguments)
         if (!told || arguments[0] == "-") {
             const std::string word = arguments.empty() ? "" : arguments[0];
             const std::string near = nearest(word, names);
-            throw_error(ErrorCode::bad_argument,
-                        (word.empty() ? "a verb is missing" : "unknown verb " + word) + ": one of " + join(names, ", ") +
-                            " is expected" + (near.empty() ? "" : "; did you mean " + near + "?"));
+            throw_error(ErrorCode::bad_argument, (word.empty() ? "a verb is missing" : "unknown verb " + word) +
+                                                     ": one of " + join(names, ", ") + " is expected" +
+                                                     (near.empty() ? "" : "; did you mean " + near + "?"));
         }
         throw_error(ErrorCode::bad_argument, "the verb comes first: one of " + join(names, ", "));
     });

@@ -48,7 +48,8 @@ void add_shared_options(Tool& tool, SharedSettings& s)
     const std::string own_group = tool.current_group;
     tool.group("Common options");
 
-    const auto add = [&](Target target, const std::string& names, const char* placeholder, const char* about) -> Option& {
+    const auto add = [&](Target target, const std::string& names, const char* placeholder,
+                         const char* about) -> Option& {
         static Option ignored;               // takes the settings of an option that the tool declares itself
         std::string kept;
         bool taken = false;
@@ -69,18 +70,19 @@ void add_shared_options(Tool& tool, SharedSettings& s)
     const auto in_environment = [](Option& option, const char* variable) { option.variable = variable; };
 
     if (which.output) {
-        add(&s.output, "-o,--output", "FILE", "where the output goes instead of standard output; appears only when it is whole")
+        add(&s.output, "-o,--output", "FILE",
+            "where the output goes instead of standard output; appears only when it is whole")
             .completes("output")
             .in_config = false;
         add(&s.force, "-f,--force", "", "overwrite an existing output").in_config = false;
     }
     if (which.threads) {
-        in_environment(add(&s.threads, "-t,--threads", "N",
-                           "threads to compute with; never changes a byte of the result")
-                           .range(0, 4096)
-                           .detail("0 takes OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else the processors that the process "
-                                   "may run on."),
-                       "STILLHOUSE_THREADS");
+        in_environment(
+            add(&s.threads, "-t,--threads", "N", "threads to compute with; never changes a byte of the result")
+                .range(0, 4096)
+                .detail("0 takes OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else the processors that the process "
+                        "may run on."),
+            "STILLHOUSE_THREADS");
         in_environment(add(&s.device, "--device", "NAME", "where to compute").choices({"auto", "cpu", "cuda"}),
                        "STILLHOUSE_DEVICE");
     }
@@ -98,19 +100,22 @@ void add_shared_options(Tool& tool, SharedSettings& s)
     if (which.shard) {
         add(&s.shard, "--shard", "K/N", "do the K-th of N parts alone")
             .completes("none")
-            .detail("K counts from 1. 'slurm' takes the part from SLURM_ARRAY_TASK_ID. tensor-stream cat joins the parts "
-                    "again.")
+            .detail(
+                "K counts from 1. 'slurm' takes the part from SLURM_ARRAY_TASK_ID. tensor-stream cat joins the parts "
+                "again.")
             .in_config = false;
     }
     if (which.json) {
         add(&s.json, "--json", "", "print the results as JSON lines on standard output");
     }
     if (which.report) {
-        add(&s.report, "--report", "FILE", "write settings, results and times to FILE as JSON").completes("output").in_config =
-            false;
+        add(&s.report, "--report", "FILE", "write settings, results and times to FILE as JSON")
+            .completes("output")
+            .in_config = false;
     }
     if (which.dry_run) {
-        add(&s.dry_run, "--dry-run", "", "check options and inputs, say what would be done, write nothing").in_config = false;
+        add(&s.dry_run, "--dry-run", "", "check options and inputs, say what would be done, write nothing").in_config =
+            false;
     }
     if (which.history && which.output && which.stream) {
         add(&s.no_history, "--no-history", "", "leave this run out of the stream's history");
@@ -130,14 +135,17 @@ void add_shared_options(Tool& tool, SharedSettings& s)
             .detail("auto: when standard error is a terminal and standard output is no pipe, after a second."),
         "STILLHOUSE_PROGRESS");
     Option& config = add(&s.config, "--config", "FILE", "read options from FILE, lines of the form name = value");
-    config.detail("Options on the command line and in the environment go before those in FILE, and those before a preset.")
+    config
+        .detail(
+            "Options on the command line and in the environment go before those in FILE, and those before a preset.")
         .completes("file")
         .in_config = false;
     in_environment(config, "STILLHOUSE_CONFIG");
     Option& preset = add(&s.preset, "--preset", "NAME", "begin with a named set of options");
     preset.completes("none");
     in_environment(preset, "STILLHOUSE_PRESET");
-    add(&s.dump_config, "--dump-config", "", "print the options in force in the form that --config reads").in_config = false;
+    add(&s.dump_config, "--dump-config", "", "print the options in force in the form that --config reads").in_config =
+        false;
     add(&s.help_short, "-h", "", "short help").in_config = false;
     add(&s.help_long, "--help", "", "this help").in_config = false;
     add(&s.version, "--version", "", "print the version").in_config = false;
@@ -161,7 +169,8 @@ std::vector<Variable> environment_of(const Tool& tool)
             variables.push_back({"SLURM_CPUS_PER_TASK", "threads, where none of the above says anything"});
         }
         if (option.name == "shard" && !option.in_history) {
-            variables.push_back({"SLURM_ARRAY_TASK_ID", "with _MIN, _STEP and _COUNT: the part that --shard slurm takes"});
+            variables.push_back(
+                {"SLURM_ARRAY_TASK_ID", "with _MIN, _STEP and _COUNT: the part that --shard slurm takes"});
         }
     }
     variables.push_back({"STILLHOUSE_DATA_DIR",

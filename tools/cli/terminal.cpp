@@ -148,7 +148,8 @@ void Voice::at(Index done, Index total, const std::string& what)
             duration_text(since.count());
     // A forecast is worth showing once a twentieth, and some seconds, are behind us.
     if (total > done && done * 20 > total && since.count() > 3) {
-        text += ", " + duration_text(since.count() * static_cast<double>(total - done) / static_cast<double>(done)) + " left";
+        text += ", " + duration_text(since.count() * static_cast<double>(total - done) / static_cast<double>(done)) +
+                " left";
     }
     text += ")";
     if (draws_) {

@@ -291,7 +291,8 @@ IndexList parse_index_list(std::string_view text)
     for (const std::string& piece : split(text, ',')) {
         const std::size_t dash = piece.find('-', 1);
         const auto first = whole_number<Index>(std::string_view(piece).substr(0, dash));
-        const auto last = dash == std::string::npos ? first : whole_number<Index>(std::string_view(piece).substr(dash + 1));
+        const auto last =
+            dash == std::string::npos ? first : whole_number<Index>(std::string_view(piece).substr(dash + 1));
         if (!first || !last || *first < 0 || *last < *first) {
             refuse("a list of numbers and ranges is expected, such as 0,3-5; " + quoted(piece) + " is neither");
         }

@@ -20,7 +20,8 @@ int main(int argc, char** argv)
     try {
         const std::complex<double> pole = std::polar(0.9, 0.3), residue(1.0, 0.5);
         const double first = 2.0;
-        const systems::ModalSystem system = systems::system_from(std::span(&pole, 1), std::span(&residue, 1), std::span(&first, 1));
+        const systems::ModalSystem system =
+            systems::system_from(std::span(&pole, 1), std::span(&residue, 1), std::span(&first, 1));
         const std::vector<double> h = systems::impulse_response(system, 65);
         systems::SpectrumOptions options;
         options.top = 4;

@@ -154,7 +154,8 @@ BOOST_AUTO_TEST_CASE(shards_count_from_one)
     BOOST_TEST(parse_shard("slurm").parts == 5);
     setenv("SLURM_ARRAY_TASK_ID", "8", 1);
     BOOST_CHECK_THROW(parse_shard("slurm"), Error);
-    for (const char* name : {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", "SLURM_ARRAY_TASK_COUNT"}) {
+    for (const char* name :
+         {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_STEP", "SLURM_ARRAY_TASK_COUNT"}) {
         unsetenv(name);
     }
 }

@@ -32,7 +32,8 @@ BOOST_AUTO_TEST_CASE(counts_take_powers_of_1000)
     BOOST_TEST(parse_count("2G") == 2000000000);
     BOOST_TEST(parse_count("1e6") == 1000000);
     BOOST_TEST(parse_count("9007199254740993") == 9007199254740993);     // beyond what a double holds
-    for (const char* wrong : {"", "K", "1.5", "12x", "1 2", "0x10", "+-3", "1e40", "nan", "inf", "1.2345K", "--1", "1KK"}) {
+    for (const char* wrong :
+         {"", "K", "1.5", "12x", "1 2", "0x10", "+-3", "1e40", "nan", "inf", "1.2345K", "--1", "1KK"}) {
         BOOST_TEST_CONTEXT(wrong) { BOOST_CHECK_EXCEPTION(parse_count(wrong), Error, is_usage_error); }
     }
 }
