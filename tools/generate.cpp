@@ -28,16 +28,17 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"generate", "continue a text with a model"};
-    tool.about("Standard output holds the continuation alone. A student runs by its recurrence, in a state that does not "
-               "grow, or by its exact convolutions; a teacher by attention. The text depends neither on --batch nor on "
-               "--threads, and on --seed only where it is sampled.");
+    tool.about("Standard output holds the continuation alone. A student runs by its recurrence, in a state that does "
+               "not grow, or by its exact convolutions; a teacher by attention. The text depends neither on --batch nor "
+               "on --threads, and on --seed only where it is sampled.");
     tool.argument(s.model, "MODEL", "a model stream or folder (default: standard input)", 0, 1);
     tool.group("Prompt");
     tool.option(&s.prompt, "--prompt", "TEXT", "the text to continue (default: begin with the model's first token)");
     tool.option(&s.prompt_file, "--prompt-file", "FILE", "the same from a file").completes("file").excludes("--prompt");
-    tool.option(&s.prompt_ids, "--prompt-ids", "LIST", "token ids, as 1,2,3").excludes("--prompt").excludes("--prompt-file");
+    tool.option(&s.prompt_ids, "--prompt-ids", "LIST", "token ids, as 1,2,3")
+        .excludes("--prompt").excludes("--prompt-file");
     tool.option(&s.prompts_file, "--prompts-file", "FILE", "one prompt a line; results are JSON lines")
-        .completes("file").excludes("--prompt").excludes("--prompt-file").excludes("--prompt-ids");
+        .completes("file").outside_history().excludes("--prompt").excludes("--prompt-file").excludes("--prompt-ids");
     tool.group("Length");
     tool.option(&s.generation.tokens, "-n", "N", "tokens at most; 0 only with --save-state").range(0, 1e12);
     tool.option(&s.generation.ignore_end, "--ignore-eos", "", "go on after the end of text");
@@ -62,12 +63,14 @@ cli::Tool describe(Settings& s)
         .excludes("--prompts-file");
     tool.option(&s.load_state, "--load-state", "FILE", "go on from a kept state; a prompt continues its text")
         .completes("file").excludes("--prompts-file");
-    tool.option(&s.resume, "--resume", "", "keep the lines that are done already in NAME.partial").needs("--prompts-file");
-    tool.option(&s.stats, "--stats", "", "speeds and sizes on standard error, as JSON");
+    tool.option(&s.resume, "--resume", "", "keep the lines that are done already in NAME.partial")
+        .needs("--prompts-file").outside_history();
+    tool.option(&s.stats, "--stats", "", "speeds and sizes on standard error, as JSON").outside_history();
     tool.shared({.seed = true, .precision = true, .history = false, .stream = false});
     tool.check([&s] {
         if (s.generation.tokens == 0 && !s.save_state) {
-            throw_error(ErrorCode::bad_argument, "-n 0 computes nothing that is kept; give --save-state FILE or tokens");
+            throw_error(ErrorCode::bad_argument,
+                        "-n 0 computes nothing that is kept; give --save-state FILE or tokens");
         }
         if (s.stop && s.stop->empty()) {
             throw_error(ErrorCode::bad_argument, "--stop: the text is empty");
@@ -95,7 +98,8 @@ cli::Exit run(const Settings& s, cli::Context& context)
 {
     const adapters::Notice warn = [&](const std::string& text) { context.warn(text); };
     const auto open_stream = [&](const std::string& path) { return context.open_stream(path); };
-    adapters::ModelSource source = adapters::ModelSource::open(s.model.empty() ? "-" : s.model.front(), warn, open_stream);
+    adapters::ModelSource source =
+        adapters::ModelSource::open(s.model.empty() ? "-" : s.model.front(), warn, open_stream);
     if (context.dry_run()) {
         context.note("would continue with " + source.name());
         return cli::Exit::ok;
@@ -128,7 +132,8 @@ cli::Exit run(const Settings& s, cli::Context& context)
     context.report().insert(context.report().end(), outcome.stats.begin(), outcome.stats.end());
     if (s.stats) {
         const std::string line = formats::to_json(outcome.stats) + "\n";
-        formats::Fd(2, "standard error", false).write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
+        formats::Fd(2, "standard error", false)
+            .write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
     }
     return cli::Exit::ok;
 }

@@ -344,8 +344,8 @@ SavedState read_state(formats::StreamReader& reader, std::string_view model, std
             }
         };
         agree("content", "state of a sequence");
-        agree("model", model);
         agree("precision", precision);
+        agree("model", model);               // of the weights as this precision has them
         agree("execution", name_of(execution));
         SavedState state;
         state.execution = execution;
