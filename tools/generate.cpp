@@ -28,9 +28,10 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"generate", "continue a text with a model"};
-    tool.about("Standard output holds the continuation alone. A student runs by its recurrence, in a state that does "
-               "not grow, or by its exact convolutions; a teacher by attention. The text depends neither on --batch nor "
-               "on --threads, and on --seed only where it is sampled.");
+    tool.about(
+        "Standard output holds the continuation alone. A student runs by its recurrence, in a state that does "
+        "not grow, or by its exact convolutions; a teacher by attention. The text depends neither on --batch nor "
+        "on --threads, and on --seed only where it is sampled.");
     tool.argument(s.model, "MODEL", "a model stream or folder (default: standard input)", 0, 1);
     tool.group("Prompt");
     tool.option(&s.prompt, "--prompt", "TEXT", "the text to continue (default: begin with the model's first token)");

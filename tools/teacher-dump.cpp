@@ -36,12 +36,14 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"teacher-dump", "what a model does with a text, as a stream of tensors"};
-    tool.about("The model's weights are written once, then batches of its work: the tokens, the residual stream before every "
-               "layer and after the last, on request mixer outputs, mean attention by lag, and logits. Memory does not "
-               "grow with the text. Text is encoded as the model's tokenizer encodes it; a file begins a new row.");
+    tool.about(
+        "The model's weights are written once, then batches of its work: the tokens, the residual stream before every "
+        "layer and after the last, on request mixer outputs, mean attention by lag, and logits. Memory does not "
+        "grow with the text. Text is encoded as the model's tokenizer encodes it; a file begins a new row.");
     tool.argument(s.model, "MODEL", "a model folder, a model stream, or - for standard input", 1, 1);
     tool.group("What the model reads");
-    tool.option(&s.text, "--text", "FILE", "text files, - is standard input").many().completes("file").outside_history();
+    tool.option(&s.text, "--text", "FILE", "text files, - is standard input")
+        .many().completes("file").outside_history();
     tool.option(&s.tokens, "--tokens", "FILE", "token ids: .u16, .u32, or .npy (2-D: each row a sequence of its own)")
         .completes("file").outside_history().excludes("--text");
     tool.option(&s.sample, "--sample", "", "the model's own text, drawn at temperature 1")
@@ -49,7 +51,8 @@ cli::Tool describe(Settings& s)
         .detail("Each row is drawn by itself from a generator keyed by --seed and its number, from the model's first "
                 "token; after the end of a text it goes on with the first token. Needs --limit.");
     tool.option(&s.limit, "--limit", "N", "stop after N tokens").range(1, 1e15);
-    tool.option(&s.context, "--context", "L", "tokens a sequence (default: the model's maximum, at most 1024)").range(1, 1e9);
+    tool.option(&s.context, "--context", "L", "tokens a sequence (default: the model's maximum, at most 1024)")
+        .range(1, 1e9);
     tool.option(&s.batch, "--batch", "B", "sequences a batch").range(1, 1e6);
     tool.option(&s.skip, "--skip", "N", "leave out the first N batches; numbers stay those of the whole")
         .range(0, 1e12).outside_history();
@@ -69,16 +72,17 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "nothing to read: give --text FILE, --tokens FILE or --sample");
         }
         if (s.sample && (!s.limit || s.tokens_alone())) {
-            throw_error(ErrorCode::bad_argument, s.limit ? "--sample needs the model: --show tokens alone does not run it"
+            throw_error(ErrorCode::bad_argument, s.limit ? "--sample needs the model: show more than its tokens"
                                                          : "--sample: say how many tokens to draw with --limit N");
         }
         if (s.top_k && !s.shows("logits")) {
             throw_error(ErrorCode::bad_argument, "--top-k is about logits: add --show logits");
         }
     });
-    tool.example("teacher-dump share/teachers/bookworm --sample --limit 400K -o dump.mts", "400,000 tokens of the model's own.");
-    tool.example("teacher-dump share/teachers/bookworm --text book.txt --show logits --top-k 64 --no-model -o logits.mts",
-                 "The 64 likeliest continuations at every place of a text.");
+    tool.example("teacher-dump share/teachers/bookworm --sample --limit 400K -o dump.mts",
+                 "400,000 tokens of the model's own.");
+    tool.example_not_run("teacher-dump MODEL --text book.txt --show logits --top-k 64 --no-model -o logits.mts",
+                         "The 64 likeliest continuations at every place of a text.");
     tool.see_also({"layer-distill(1)", "fine-tune(1)", "stillhouse-model(5)", "stillhouse-stream(5)"});
     return tool;
 }
@@ -86,8 +90,8 @@ cli::Tool describe(Settings& s)
 Index context_of(const Settings& s, const models::NetworkConfig& config)
 {
     if (s.context && *s.context > config.max_positions) {
-        throw_error(ErrorCode::bad_argument, "--context " + std::to_string(*s.context) + ": the model has positions for " +
-                                                 std::to_string(config.max_positions));
+        throw_error(ErrorCode::bad_argument, "--context " + std::to_string(*s.context) + ": the model has " +
+                                                 "positions for " + std::to_string(config.max_positions));
     }
     return s.context.value_or(std::min<Index>(1024, config.max_positions));
 }

@@ -44,9 +44,9 @@ struct DumpTotals {
     Index tokens = 0;
 };
 
-/// The whole stream: texts, weights as they were stored, batches; of a shard marked as such. Memory is that of the model
-/// and one batch (samples: and their caches). Error{bad_data}: no tokens at all, ids outside the vocabulary, samples of
-/// a model without a first token.
+/// The whole stream: texts, weights as they were stored, batches; of a shard marked as such. Memory is that of the
+/// model and one batch (samples: and their caches). Error{bad_data}: no tokens at all, ids outside the vocabulary,
+/// samples of a model without a first token.
 template <class T>
 DumpTotals dump(ModelSource& source, const DumpRequest& request, compute::Operations<T>& ops, const DumpTools& tools);
 /// The same without a network.

@@ -174,8 +174,13 @@ std::vector<Continuation> Generator<T>::run_batch(const std::vector<const Prompt
 
     std::vector<Row> rows;
     for (const Prompt* prompt : prompts) {
-        rows.push_back({{}, Random(options_.seed, prompt_streams + static_cast<std::uint64_t>(prompt->number)), {}, 0, 0,
-                        0.0, false});
+        rows.push_back({{},
+                        Random(options_.seed, prompt_streams + static_cast<std::uint64_t>(prompt->number)),
+                        {},
+                        0,
+                        0,
+                        0.0,
+                        false});
         Row& row = rows.back();
         row.result.number = prompt->number;
         if (tokenizer_ != nullptr) {

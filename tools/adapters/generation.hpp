@@ -74,9 +74,10 @@ public:
     /// Pieces of the text of a lone prompt as they become certain.
     using Sink = std::function<void(const std::string& piece, Token id)>;
 
-    /// Continues every prompt; results in the order given. Prompts of equal length share a batch; a text depends neither
-    /// on the batch nor on its neighbours. `each` (may be empty) receives results as soon as they and those before them
-    /// are there. Error{bad_data} naming a prompt that is empty, longer than the context, or has foreign ids.
+    /// Continues every prompt; results in the order given. Prompts of equal length share a batch; a text depends
+    /// neither on the batch nor on its neighbours. `each` (may be empty) receives results as soon as they and those
+    /// before them are there. Error{bad_data} naming a prompt that is empty, longer than the context, or has foreign
+    /// ids.
     void run(const std::vector<Prompt>& prompts, const std::function<void(const Continuation&)>& each,
              const Control& control);
 

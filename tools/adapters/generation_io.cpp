@@ -144,7 +144,8 @@ std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokeniz
             throw_error(ErrorCode::bad_data, "the model has no tokenizer.json: give --prompt-ids LIST and --ids");
         }
         using Special = models::Tokenizer::Special;
-        const std::vector<Token> ids = tokenizer->encode(text, input.continues ? Special::plain : Special::add, replaced);
+        const std::vector<Token> ids =
+            tokenizer->encode(text, input.continues ? Special::plain : Special::add, replaced);
         return {ids.begin(), ids.end()};
     };
     std::vector<Prompt> prompts;
@@ -158,7 +159,8 @@ std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokeniz
     for (Prompt& prompt : prompts) {
         if (prompt.ids.empty() && !input.continues) {
             if (special.first < 0) {
-                throw_error(ErrorCode::bad_data, "the prompt is empty and config.json has no bos_token_id to begin with");
+                throw_error(ErrorCode::bad_data,
+                            "the prompt is empty and config.json has no bos_token_id to begin with");
             }
             prompt.ids.push_back(special.first);
         }
@@ -268,9 +270,8 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
         bytes += (row ? network.config().width : entry.values.size()) * static_cast<Index>(sizeof(T));
     }
     const double limit = read_limit(network.ops().pool());
-    const bool teacher = std::all_of(network.config().mixers.begin(), network.config().mixers.end(), [](const auto& mixer) {
-        return mixer.kind == models::MixerKind::attention;
-    });
+    const bool teacher = std::all_of(network.config().mixers.begin(), network.config().mixers.end(),
+                                     [](const auto& mixer) { return mixer.kind == models::MixerKind::attention; });
     return {{"mode", teacher ? "attention" : name_of(execution)},
             {"prefill", formats::Map{{"tokens", stats.prefill_tokens},
                                      {"tokens_per_s", rate(stats.prefill_tokens, stats.prefill_s)}}},

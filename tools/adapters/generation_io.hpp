@@ -29,9 +29,10 @@ struct PromptInput {
     bool continues = false;                      // the text of a saved state: nothing is put before it
 };
 
-/// The prompts, with the special tokens that the tokenizer adds; one without any id begins with the model's first token.
-/// *replaced is raised by the number of sequences that were no UTF-8. Error{bad_data}: an id outside the vocabulary, more
-/// of them than attention has positions, an empty prompt of a model without a first token, no tokenizer for a text.
+/// The prompts, with the special tokens that the tokenizer adds; one without any id begins with the model's first
+/// token. *replaced is raised by the number of sequences that were no UTF-8. Error{bad_data}: an id outside the
+/// vocabulary, more of them than attention has positions, an empty prompt of a model without a first token, no
+/// tokenizer for a text.
 std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokenizer* tokenizer,
                                  const SpecialTokens& special, const models::NetworkConfig& config, Index* replaced);
 
@@ -49,8 +50,8 @@ Continuation print_continuation(Generator<T>& generator, const Prompt& prompt, b
 /// {"prompt": 0, "text": "...", "ids": [...], "logprobs": [...], "end": "stop"}; text where there is a tokenizer.
 formats::Value to_json(const Continuation& continuation, bool with_text, bool with_logprobs);
 
-/// {"mode", "prefill", "decode", "state_bytes", "weight_bytes_per_token", "share_of_read_limit"} as commands.md has them;
-/// takes a tenth of a second to measure how fast this machine reads memory.
+/// {"mode", "prefill", "decode", "state_bytes", "weight_bytes_per_token", "share_of_read_limit"} as generate(1) has
+/// them; takes a tenth of a second to measure how fast this machine reads memory.
 template <class T>
 formats::Map to_json(const GenerationStats& stats, const models::Network<T>& network, models::Execution execution);
 

@@ -77,15 +77,16 @@ public:
     enum class Activations { skip, leave };
 
     /// All weights as T, tensor by tensor, so that memory holds the model and one layer; interleaved q, k, v are
-    /// separated. Of a stream: to its verified end, or with Activations::leave to its first tensor `batches.*`. Error{bad_data} naming
-    /// the tensor: missing, a shape that contradicts config.json, NaN or infinite values, unknown in a folder.
+    /// separated. Of a stream: to its verified end, or with Activations::leave to its first tensor `batches.*`.
+    /// Error{bad_data} naming the tensor: missing, a shape that contradicts config.json, NaN or infinite values,
+    /// unknown in a folder.
     template <class T>
     Model<T> load(Others others = Others::keep, Activations activations = Activations::skip);
     /// Reads a stream to its end where no weights are wanted. Error{bad_data} when it is cut or damaged.
     void read_to_end();
 
-    /// After load(..., Activations::leave): the reader, standing at the first tensor of activations (its payload unread), or null when the
-    /// source was a folder or the stream is at its verified end.
+    /// After load(..., Activations::leave): the reader, standing at the first tensor of activations (its payload
+    /// unread), or null when the source was a folder or the stream is at its verified end.
     formats::StreamReader* activations();
 
     struct State;                                // for the sources of this folder

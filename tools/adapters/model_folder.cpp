@@ -19,7 +19,8 @@ namespace {
 using formats::StoredTensor;
 
 /// Rows of one of query, key, value out of [heads, 3, head_dim, ...].
-formats::Tensor separate(const StoredTensor& stored, const models::NetworkConfig& config, const Shape& expected, int part)
+formats::Tensor separate(const StoredTensor& stored, const models::NetworkConfig& config, const Shape& expected,
+                         int part)
 {
     Shape whole = expected;
     whole.at(0) *= 3;
@@ -63,8 +64,9 @@ void take_rest(const formats::ModelFolder& folder, const FolderNames& names, con
         } else if (name == names.head() && state.config.tied) {
             const StoredTensor* embedding = folder.find(names.of("embed.weight").name);
             if (embedding == nullptr || !same_values(*embedding, stored)) {
-                throw_error(ErrorCode::bad_data, "tensor " + name + ": differs from the embedding, but config.json says "
-                                                 "tie_word_embeddings; set it to false or remove the tensor");
+                throw_error(ErrorCode::bad_data, "tensor " + name +
+                                                     ": differs from the embedding, but config.json says "
+                                                     "tie_word_embeddings; set it to false or remove the tensor");
             }
         } else if (names.ours() || loader.wanted(name)) {
             loader.take(stored.header, formats::checked_data(stored), name);

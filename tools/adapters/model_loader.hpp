@@ -30,8 +30,8 @@ public:
     bool wanted(std::string_view name) const { return modes_part(name) || expected_.wanted(name); }
 
 private:
-    /// One of filter_modes.{sections,cascade,fir} of a layer whose filters are trained modes: what the network trains is
-    /// made of them in `finish`.
+    /// One of filter_modes.{sections,cascade,fir} of a layer whose filters are trained modes: what the network trains
+    /// is made of them in `finish`.
     bool modes_part(std::string_view name) const;
     bool made_of_modes(std::string_view name) const;
     T* add(const formats::TensorHeader& header, const std::string& label);

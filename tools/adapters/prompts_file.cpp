@@ -43,8 +43,9 @@ void PartialLines::read(const std::string& settings)
         return;
     }
     if (text.compare(0, first, settings) != 0) {
-        throw_error(ErrorCode::bad_data, "its lines were made with other settings or of another model; remove it, or give "
-                                         "the same settings again");
+        throw_error(ErrorCode::bad_data,
+                    "its lines were made with other settings or of another model; remove it, or give "
+                    "the same settings again");
     }
     lines_ = text.substr(first + 1);
     for (const char c : lines_) {

@@ -14,8 +14,8 @@ namespace stillhouse::adapters {
 /// settings made them; each further line is a result, in the order of the prompts.
 class PartialLines {
 public:
-    /// resume: takes up an existing file (a torn last line is dropped; Error{bad_data} when other settings made it); else
-    /// begins anew. `output` empty or "-": nothing is kept on disk.
+    /// resume: takes up an existing file (a torn last line is dropped; Error{bad_data} when other settings made it);
+    /// else begins anew. `output` empty or "-": nothing is kept on disk.
     PartialLines(const std::string& output, bool resume, const std::string& settings);
     ~PartialLines();
 

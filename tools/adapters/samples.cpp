@@ -79,7 +79,8 @@ void SampledRows<T>::draw(Index first_row, Index rows, Index length, Index* toke
         network_.ops().pool().for_each(rows, [&](Index r) {
             const std::size_t i = static_cast<std::size_t>(r);
             // Drawn even where it is not used, so that the place in the row alone decides which numbers a token takes.
-            const Token drawn = models::sample(logits.data() + r * vocabulary, vocabulary, allowed_, sampling, random[i]);
+            const Token drawn =
+                models::sample(logits.data() + r * vocabulary, vocabulary, allowed_, sampling, random[i]);
             const Token before = static_cast<Token>(current[i]);
             current[i] = special_.ends(before) && before != special_.first ? special_.first : drawn;
         });

@@ -45,8 +45,8 @@ private:
     models::Execution execution_;
 };
 
-/// `limit` tokens in rows of `length` and batches of `batch` rows; where they do not come out even, the last full row may
-/// end a smaller batch, and what is left is one shorter row, a batch of its own.
+/// `limit` tokens in rows of `length` and batches of `batch` rows; where they do not come out even, the last full row
+/// may end a smaller batch, and what is left is one shorter row, a batch of its own.
 struct RowPlan {
     Index limit = 0;
     Index length = 0;

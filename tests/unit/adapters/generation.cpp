@@ -20,7 +20,8 @@ namespace {
 struct Teacher {
     std::unique_ptr<compute::Backend> backend = compute::make_backend("cpu", compute::Precision::f32, 2);
     models::Network<float> network = [&] {
-        auto model = adapters::ModelSource::folder(std::string(STILLHOUSE_TEST_DATA) + "/models/neox-bf16", {}).load<float>();
+        auto model =
+            adapters::ModelSource::folder(std::string(STILLHOUSE_TEST_DATA) + "/models/neox-bf16", {}).load<float>();
         return models::Network<float>(model.config, std::move(model.weights), backend->on<float>());
     }();
 };
@@ -90,7 +91,8 @@ BOOST_AUTO_TEST_CASE(samples_do_not_depend_on_their_neighbours)
 BOOST_AUTO_TEST_CASE(texts_do_not_depend_on_the_batch)
 {
     Teacher teacher;
-    const std::vector<Prompt> prompts{{0, {1, 2, 3}}, {1, {4}}, {2, {7, 8, 2}}, {3, {1, 2, 3}}, {4, {5}}, {5, {6, 6, 6}}};
+    const std::vector<Prompt> prompts{{0, {1, 2, 3}}, {1, {4}}, {2, {7, 8, 2}},
+                                      {3, {1, 2, 3}}, {4, {5}}, {5, {6, 6, 6}}};
     const auto alone = run(teacher, options(20, 1), prompts);
     const auto together = run(teacher, options(20, 4), prompts);
     BOOST_REQUIRE(alone.size() == prompts.size());

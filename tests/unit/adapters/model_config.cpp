@@ -58,13 +58,14 @@ BOOST_AUTO_TEST_CASE(both_spellings_of_rotary_agree)
 {
     const auto old = network_config(std::string_view(neox + R"(, "rotary_pct": 0.5, "rotary_emb_base": 25000})"));
     const auto fresh = network_config(std::string_view(
-        neox + R"(, "rope_parameters": {"rope_theta": 25000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}})"));
+        neox +
+        R"(, "rope_parameters": {"rope_theta": 25000.0, "partial_rotary_factor": 0.5, "rope_type": "default"}})"));
     BOOST_TEST(old.rotary.dims == 8);
     BOOST_TEST(fresh.rotary.dims == 8);
     BOOST_TEST(old.rotary.theta == 25000.0);
     BOOST_TEST(fresh.rotary.theta == 25000.0);
-    const std::string both = refusal(neox + R"(, "rotary_pct": 0.25, "rope_parameters": {"partial_rotary_factor": 0.5}})",
-                                     ErrorCode::bad_data);
+    const std::string both = refusal(
+        neox + R"(, "rotary_pct": 0.25, "rope_parameters": {"partial_rotary_factor": 0.5}})", ErrorCode::bad_data);
     BOOST_TEST(says(both, "partial_rotary_factor is 0.5 but rotary_pct is 0.25"), both);
 }
 
@@ -194,7 +195,8 @@ BOOST_AUTO_TEST_CASE(mixers_there_and_back)
     for (std::size_t i = 0; i < before.map().size(); ++i) {
         BOOST_TEST((after.map()[i] == before.map()[i]), before.map()[i].first);
     }
-    const std::string future = refusal(neox + R"(, "stillhouse": {"version": 2, "layers": []}})", ErrorCode::unsupported);
+    const std::string future =
+        refusal(neox + R"(, "stillhouse": {"version": 2, "layers": []}})", ErrorCode::unsupported);
     BOOST_TEST(says(future, "version 2"), future);
     BOOST_TEST(says(refusal(neox + R"(, "stillhouse": {"version": 1, "layers": []}})", ErrorCode::bad_data),
                     "num_hidden_layers is 2"));

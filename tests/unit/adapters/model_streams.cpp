@@ -121,7 +121,8 @@ BOOST_AUTO_TEST_CASE(queries_keys_values_are_separated)
             for (Index d : {Index{0}, head_dim - 1}) {
                 const Index row = head * 3 * head_dim + part * head_dim + d;
                 std::uint16_t stored = 0;
-                std::memcpy(&stored, file.data() + 8 + header_size + begin + static_cast<std::size_t>(row * width) * 2, 2);
+                std::memcpy(&stored, file.data() + 8 + header_size + begin + static_cast<std::size_t>(row * width) * 2,
+                            2);
                 BOOST_TEST(weight.values[(head * head_dim + d) * width] == from_bf16(stored));
             }
         }
@@ -131,7 +132,8 @@ BOOST_AUTO_TEST_CASE(queries_keys_values_are_separated)
 BOOST_AUTO_TEST_CASE(a_config_that_contradicts_the_tensors)
 {
     const Work work;
-    const std::string wrong_size = refusal(changed_folder(work, "\"intermediate_size\": 256", "\"intermediate_size\": 255"));
+    const std::string wrong_size =
+        refusal(changed_folder(work, "\"intermediate_size\": 256", "\"intermediate_size\": 255"));
     BOOST_TEST(says(wrong_size, "dense_h_to_4h"), wrong_size);
     BOOST_TEST(says(wrong_size, "[256, 64]"), wrong_size);
     BOOST_TEST(says(wrong_size, "config.json makes it [255, 64]"), wrong_size);
@@ -178,7 +180,8 @@ BOOST_AUTO_TEST_CASE(others_pass_through_in_their_places_and_changes_are_written
     again.weights.at("final_norm.bias").values[0] = 0.1;
     again.weights.erase("layers.0.attention.q.weight");
     again.weights.add("layers.0.mixer.skip", {4}).values[3] = 1.0 / 3.0;
-    formats::StreamWriter writer(formats::AtomicFile((work.path / "b.mts").string(), formats::Overwrite::refuse), again.info);
+    formats::StreamWriter writer(formats::AtomicFile((work.path / "b.mts").string(), formats::Overwrite::refuse),
+                                 again.info);
     adapters::write_weights(writer, again.config, again.weights, again.inventory,
                             {[](std::string_view name) { return name == "final_norm.bias"; },
                              [](std::string_view name) { return name == "somebody.elses"; }, DType::f64});
