@@ -23,7 +23,7 @@ struct Settings {
     std::optional<Index> steps;
     std::optional<Index> limit;
     std::optional<Index> context;
-    TrainingOptions training{.batch = 8};
+    TrainingOptions training{.rate = 5e-4, .batch = 8};
     double average = 0.0;
     std::vector<std::string> train, freeze;
     bool from_scratch = false;

@@ -5,6 +5,7 @@
 #include "libcore/training/adamw.hpp"
 #include "tools/cli/tool.hpp"
 
+#include <algorithm>
 #include <string>
 
 namespace stillhouse {
@@ -23,7 +24,8 @@ struct TrainingOptions {
     {
         using Curve = training::Schedule::Shape;
         const Curve curve = schedule == "cosine" ? Curve::cosine : schedule == "linear" ? Curve::linear : Curve::constant;
-        return {curve, rate, warmup, steps, 0.0};
+        // of a short run the warmup is a fifth at most
+        return {curve, rate, steps > 0 ? std::min(warmup, steps / 5) : warmup, steps, 0.0};
     }
     training::AdamWOptions adamw() const { return {.weight_decay = weight_decay, .decay_all = decay_all}; }
 };
@@ -33,7 +35,7 @@ inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::st
     tool.option(&s.rate, "--lr", "X", "peak learning rate of AdamW").range(0.0, 1e3);
     tool.option(&s.schedule, "--lr-schedule", "NAME", "what follows the warmup; where the number of steps is unknown the "
                 "rate stays at its peak").choices({"cosine", "linear", "constant"});
-    tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak").range(0, 1e12);
+    tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak, at most a fifth of all").range(0, 1e12);
     tool.option(&s.weight_decay, "--weight-decay", "X", "decoupled, of matrices only").range(0.0, 1e3);
     tool.option(&s.decay_all, "--decay-all", "", "of all weights");
     tool.option(&s.clip, "--clip", "X", "longest gradient; 0: no limit").range(0.0, 1e12);

@@ -4,7 +4,7 @@
 
 #include "libcore/models/attention.hpp"
 #include "libcore/models/hyena_mixer.hpp"
-#include "libcore/systems/recurrence.hpp"
+#include "libcore/systems/recurrence_bank.hpp"
 
 #include <memory>
 #include <optional>
@@ -16,7 +16,7 @@ namespace stillhouse::models {
 /// responses.
 template <class T>
 struct HyenaFilters {
-    std::vector<systems::Recurrence<T>> recurrences;      // recurrent
+    std::vector<systems::RecurrenceBank<T>> recurrences;  // recurrent
     std::vector<systems::ModalSystem> modes;              // exact_modes, where modes are known
     std::vector<systems::Realization> realizations;       // exact_modes, where only a realization is
 };

@@ -6,7 +6,7 @@
 #include "libcore/base/error.hpp"
 #include "libcore/base/random.hpp"
 #include "libcore/systems/cascade.hpp"
-#include "libcore/systems/recurrence.hpp"
+#include "libcore/systems/recurrence_bank.hpp"
 
 #include <Eigen/Dense>
 
@@ -221,6 +221,68 @@ std::vector<double> simulate(const Realization& realization, const std::vector<d
     return output;
 }
 
+/// A bank that f32 would lose is run in double (recurrence_bank.hpp): measured so, or in f32 all the same.
+enum class Widening { as_run, never };
+
+double deviation_of(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
+                    Index length, Widening widening)
+{
+    ModalSystem states = system;
+    states.fir = {0.0};
+    Realization run = realization;
+    run.fir = {0.0};
+    Realization reference;
+    reference.form = Form::cascade;
+    reference.order = states.order();
+    reference.fir = {0.0};
+    for (const Section& section : states.sections) {
+        if (section.states > 0) {
+            const AllPass s = all_pass(section);
+            reference.coefficients.insert(reference.coefficients.end(),
+                                          {static_cast<double>(s.states), s.a, s.k2, s.s1, s.s2, s.sign});
+        }
+    }
+    reference.readout = states.readout;
+
+    std::vector<double> impulse(static_cast<std::size_t>(length), 0.0);
+    std::vector<double> noise(static_cast<std::size_t>(length));
+    Random random(0, 0x6465766961746573u);
+    for (double& u : noise) {
+        u = static_cast<float>(random.normal());         // exact in every precision
+    }
+    if (!impulse.empty()) {
+        impulse[0] = 1.0;
+    }
+    double worst = 0.0;
+    for (const std::vector<double>* input : {&impulse, &noise}) {
+        const std::vector<double> should = simulate<double>(reference, *input, false);
+        std::vector<double> is;
+        const bool wide = state_precision == "f32" && widening == Widening::as_run &&
+                          RecurrenceBank<float>({run}, 0).in_double();
+        if (state_precision == "f64" || wide) {
+            is = simulate<double>(run, *input, false);
+        } else if (state_precision == "f32" || state_precision == "bf16") {
+            is = simulate<float>(run, *input, state_precision == "bf16");
+        } else {
+            throw_error(ErrorCode::bad_argument, "state precision '" + std::string(state_precision) +
+                        "' is none of f64, f32, bf16");
+        }
+        worst = std::max(worst, relative(is, should));
+    }
+    return worst;
+}
+
+/// Error{unsupported} when even double precision loses the response of the modes in this form.
+void require_exact(const ModalSystem& system, const Realization& realization, const char* why)
+{
+    const double off = deviation_of(system, realization, "f64", 1024, Widening::never);
+    if (!(off <= 1e-10)) {
+        throw_error(ErrorCode::unsupported, "the " + std::string(name_of(realization.form)) + " form is off by " +
+                                                short_number(off) + " even in double precision, since " + why +
+                                                "; take cascade");
+    }
+}
+
 }  // namespace
 
 std::string_view name_of(Form form) { return form_names[static_cast<std::size_t>(form)]; }
@@ -268,11 +330,7 @@ Realization realize(const ModalSystem& system, Form form)
                 c.insert(c.end(), {1.0, p.real(), 0.0, r.real(), 0.0});
             }
         }
-        const double off = deviation(system, result, "f64", 1024);
-        if (!(off <= 1e-6)) {
-            throw_error(ErrorCode::unsupported, "the modal form is off by " + short_number(off) +
-                        " even in double precision, since residues of nearly equal poles cancel; take cascade");
-        }
+        require_exact(system, result, "residues of nearly equal poles cancel");
         break;
     }
     case Form::cascade:
@@ -292,7 +350,7 @@ Realization realize(const ModalSystem& system, Form form)
                         " is unstable, its coefficients rounded to f32 put a pole at radius " + std::to_string(radius) +
                         "; take modal or cascade");
         }
-        const double off = deviation(system, result, "f32", 4096);
+        const double off = deviation_of(system, result, "f32", 4096, Widening::never);
         if (!(off <= 1e-4)) {
             throw_error(ErrorCode::unsupported, "the companion form of order " + std::to_string(result.order) +
                                                     " is off by " + short_number(off) +
@@ -300,8 +358,14 @@ Realization realize(const ModalSystem& system, Form form)
         }
         break;
     }
-    case Form::balanced: c = rows_of(balanced(state_space(system))); break;
-    case Form::dense: c = rows_of(state_space(system)); break;
+    case Form::balanced:
+        c = rows_of(balanced(state_space(system)));
+        require_exact(system, result, "its poles are too near the unit circle for its Gramians");
+        break;
+    case Form::dense:
+        c = rows_of(state_space(system));
+        require_exact(system, result, "its poles are too near the unit circle");
+        break;
     }
     return result;
 }
@@ -310,9 +374,11 @@ Form default_form(const ModalSystem& system, std::string_view state_precision)
 {
     try {
         const double limit = state_precision == "bf16" ? 3e-2 : 1e-5;
-        const double modal = deviation(system, realize(system, Form::modal), state_precision, 4096);
+        const double modal =
+            deviation_of(system, realize(system, Form::modal), state_precision, 4096, Widening::never);
         const bool good = modal <= limit ||
-                          modal <= deviation(system, realize(system, Form::cascade), state_precision, 4096);
+                          modal <= deviation_of(system, realize(system, Form::cascade), state_precision, 4096,
+                                                Widening::never);
         return good ? Form::modal : Form::cascade;
     } catch (const Error& error) {
         if (error.code() != ErrorCode::unsupported) {
@@ -325,47 +391,7 @@ Form default_form(const ModalSystem& system, std::string_view state_precision)
 double deviation(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
                  Index length)
 {
-    ModalSystem states = system;
-    states.fir = {0.0};
-    Realization run = realization;
-    run.fir = {0.0};
-    Realization reference;
-    reference.form = Form::cascade;
-    reference.order = states.order();
-    reference.fir = {0.0};
-    for (const Section& section : states.sections) {
-        if (section.states > 0) {
-            const AllPass s = all_pass(section);
-            reference.coefficients.insert(reference.coefficients.end(),
-                                          {static_cast<double>(s.states), s.a, s.k2, s.s1, s.s2, s.sign});
-        }
-    }
-    reference.readout = states.readout;
-
-    std::vector<double> impulse(static_cast<std::size_t>(length), 0.0);
-    std::vector<double> noise(static_cast<std::size_t>(length));
-    Random random(0, 0x6465766961746573u);
-    for (double& u : noise) {
-        u = static_cast<float>(random.normal());         // exact in every precision
-    }
-    if (!impulse.empty()) {
-        impulse[0] = 1.0;
-    }
-    double worst = 0.0;
-    for (const std::vector<double>* input : {&impulse, &noise}) {
-        const std::vector<double> should = simulate<double>(reference, *input, false);
-        std::vector<double> is;
-        if (state_precision == "f64") {
-            is = simulate<double>(run, *input, false);
-        } else if (state_precision == "f32" || state_precision == "bf16") {
-            is = simulate<float>(run, *input, state_precision == "bf16");
-        } else {
-            throw_error(ErrorCode::bad_argument, "state precision '" + std::string(state_precision) +
-                        "' is none of f64, f32, bf16");
-        }
-        worst = std::max(worst, relative(is, should));
-    }
-    return worst;
+    return deviation_of(system, realization, state_precision, length, Widening::as_run);
 }
 
 }  // namespace stillhouse::systems

@@ -41,7 +41,8 @@ Realization realize(const ModalSystem& system, Form form);
 
 /// Largest deviation of the realization from the modes over `length` steps, relative l2, of the response of the states
 /// (the first taps aside) to an impulse and to white noise, with arithmetic and state in the given precision: "f64",
-/// "f32", or "bf16" (state rounded to bf16 after every step, arithmetic f32). Infinite when it diverges.
+/// "f32" (as it is run: in double where f32 would lose it, recurrence_bank.hpp), or "bf16" (state rounded to bf16 after
+/// every step, arithmetic f32). Infinite when it diverges.
 double deviation(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
                  Index length);
 

@@ -13,6 +13,8 @@ target_include_directories(stillhouse_flags INTERFACE
 # depend on how a loop happened to be vectorised; kernels that want fused operations say so by intrinsics.
 target_compile_options(stillhouse_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -ffp-contract=off
+    # g++ 12 sees overlaps and uninitialised frames in its own inlined strings and optionals
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict -Wno-maybe-uninitialized>
     $<$<BOOL:${STILLHOUSE_WERROR}>:-Werror>
     $<$<BOOL:${STILLHOUSE_NATIVE}>:-march=native>)
 if(STILLHOUSE_SANITIZE)

@@ -6,12 +6,13 @@ subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 EOF
 }
-teacher-dump "$teacher" --sample --limit 100K --context 64 --show tokens --no-model -o tokens.mts
-tensor-stream get 'batches.*.tokens' tokens.mts -o tokens.npy
+texts=("$text" "$text" "$text" "$text" "$text" "$text")
 for limit in 10K 100K; do
-    teacher-dump "$teacher" --tokens tokens.npy --context 64 --batch 8 --limit $limit -o dump-$limit.mts
-    echo "$limit $(peak teacher-dump "$teacher" --tokens tokens.npy --context 64 --batch 8 --limit $limit) \
-$(peak layer-distill dump-$limit.mts --start-tokens 4K --length 64 --order 8)" >>peaks
+    asked=("$teacher" --text "${texts[@]}" --context 64 --batch 8 --limit $limit)
+    teacher-dump "${asked[@]}" -o dump-$limit.mts
+    dumping=$(peak teacher-dump "${asked[@]}")
+    distilling=$(peak layer-distill dump-$limit.mts --start-tokens 4K --length 64 --order 8)
+    echo "$limit $dumping $distilling" >>peaks
 done
 python3 - <<'EOF'
 rows = [line.split() for line in open("peaks")]

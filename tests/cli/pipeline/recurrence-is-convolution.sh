@@ -3,7 +3,6 @@
 # form that is not refused, with a window too, in f64 and f32.
 dump -o dump.mts
 check() {
-    evaluate "$1" --text "$text" --limit 128 --context 64 --mode recurrent --precision f64 --json >recurrent.json
     generate "$1" --prompt "It was a" -n 24 --greedy --ids --logprobs --precision f64 --mode recurrent >recurrent.txt
     generate "$1" --prompt "It was a" -n 24 --greedy --ids --logprobs --precision f64 --mode exact --filters modes >exact.txt
     python3 - "$1" "$2" <<'EOF'
@@ -20,12 +19,16 @@ for window in 0 8; do
     distil dump.mts --steps 0 --window $window -f -o student.mts
     for order in 4 16; do
         modal-fit student.mts --order $order -f -o modes.mts
-        for form in modal cascade balanced dense; do
-            realize-ssm modes.mts --form $form -f -o recurrence.mts
-            check recurrence.mts 1e-8
+        realize-ssm modes.mts -f -o recurrence.mts
+        check recurrence.mts 1e-8
+        for form in modal cascade balanced dense companion; do
+            if realize-ssm modes.mts --form $form -f -o recurrence.mts 2>refused; then
+                # coefficients of the companion are rounded to f32
+                if [ $form = companion ]; then check recurrence.mts 1e-3; else check recurrence.mts 1e-8; fi
+            else
+                [ $form = modal ] || [ $form = companion ] || cat refused
+                grep -q 'take ' refused || cat refused
+            fi
         done
-        if realize-ssm modes.mts --form companion -f -o recurrence.mts 2>refused; then
-            check recurrence.mts 1e-3
-        fi
     done
 done
