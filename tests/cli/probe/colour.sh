@@ -1,4 +1,5 @@
 # colours on a terminal, unless the user says otherwise
+on-terminal out true || exit 77
 esc=$(printf '\033[33m')
 shown() { if grep -F "$esc" >/dev/null; then echo yes; else echo no; fi; }
 on-terminal err probe --json | shown

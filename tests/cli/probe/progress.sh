@@ -1,4 +1,5 @@
 # on a terminal after a second, but never when standard output is a pipe, nor with -q
+on-terminal out true || exit 77
 on-terminal out,err probe --json --wait 1.3s | tr '\r' '\n' | grep -c 'waiting' | sed 's/[1-9][0-9]*/drawn/'
 on-terminal err probe --json --wait 1.3s | tr '\r' '\n' | grep -c waiting || true
 on-terminal out,err probe -q --json --wait 1.3s | tr '\r' '\n' | grep -c waiting || true

@@ -1,4 +1,5 @@
 # a table on a terminal, a stream into a pipe, JSON lines when asked for; with -o the stream goes there
+on-terminal out true || exit 77
 on-terminal out probe -q
 probe -q | head -c 10 | od -An -tx1
 on-terminal out probe -q -o a.mts
