@@ -16,8 +16,6 @@ add_library(stillhouse_msgpack INTERFACE)
 target_include_directories(stillhouse_msgpack SYSTEM INTERFACE $<BUILD_INTERFACE:${MSGPACK_INCLUDE_DIR}>)
 target_compile_definitions(stillhouse_msgpack INTERFACE MSGPACK_NO_BOOST)
 
-find_package(dnnl QUIET)
-
 # The seat of a CUDA backend is libcore/compute/cuda; until it is taken, asking for it is an error and AUTO says why not.
 if(STILLHOUSE_CUDA STREQUAL "ON")
     message(FATAL_ERROR "STILLHOUSE_CUDA=ON: this version has no CUDA backend; configure with AUTO or OFF")
@@ -30,9 +28,6 @@ function(stillhouse_print_summary)
     message(STATUS "  Eigen        ${Eigen3_VERSION}")
     message(STATUS "  FFTW         ${FFTW3_VERSION} (double), ${FFTW3F_VERSION} (float)")
     message(STATUS "  GEMM         own kernels (AVX-512, AVX2, plain)")
-    if(dnnl_FOUND)
-        message(STATUS "  oneDNN       ${dnnl_VERSION}, for comparison in tests/bench")
-    endif()
     message(STATUS "  CLI11        ${CLI11_VERSION}")
     message(STATUS "  msgpack-c    ${MSGPACK_INCLUDE_DIR}")
     message(STATUS "  JSON         nlohmann-json ${nlohmann_json_VERSION}")
