@@ -17,7 +17,7 @@ layer=${LAYER:-1}
 context=${CONTEXT:-512}
 
 layers=$(sed -n 's/.*"num_hidden_layers": *\([0-9]*\).*/\1/p' "$teacher/config.json")
-keep=$(seq 0 $((layers - 1)) | grep -vx "$layer" | paste -sd,)
+keep=$(seq 0 $((layers - 1)) | sed "/^$layer\$/d" | paste -sd,)
 mkdir -p "$work"
 
 teacher-dump "$teacher" --sample --limit "${TOKENS:-100K}" --context "$context" -f -o "$work/dump.mts"
