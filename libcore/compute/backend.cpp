@@ -95,7 +95,8 @@ public:
         const int threads = pool_.threads();
         const char* pairs = cpu::level().pairs != nullptr ? "+bf16" : "";
         return "cpu (" + std::string(vector_level()) + pairs + ", FFTW " +
-               fftw.substr(begin, fftw.find('-', begin) - begin) + ", " + std::to_string(threads) + (threads == 1 ? " thread)" : " threads)");
+               fftw.substr(begin, fftw.find('-', begin) - begin) + ", " + std::to_string(threads) +
+               (threads == 1 ? " thread)" : " threads)");
     }
     ThreadPool& pool() override { return pool_; }
     Operations<float>& single() override { return single_; }

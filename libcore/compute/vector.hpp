@@ -7,7 +7,8 @@
 namespace stillhouse::compute {
 
 /// f32: at most 2 ulp (sigmoid 2.5) of the exact value over the normal range; f64: the C library.
-/// Single-threaded: for use inside tasks. y may be x. The same bits whatever n and alignment (tails go through the same arithmetic).
+/// Single-threaded: for use inside tasks. y may be x. The same bits whatever n and alignment (tails go through the same
+/// arithmetic).
 template <class T> void vector_exp(const T* x, Index n, T* y);
 template <class T> void vector_erf(const T* x, Index n, T* y);
 template <class T> void vector_tanh(const T* x, Index n, T* y);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Perplexity over windows of a text with its standard error, and the distance of two models on it
-// (transformer-distillation.md 3.4, 3.5).
+// Perplexity over windows of a text with its standard error, and the distance of two models
+// on the same windows.
 #pragma once
 
 #include "libcore/base/control.hpp"
@@ -24,8 +24,8 @@ struct Window {
 /// With stride == context the last, incomplete block is left out, as the papers do; with overlap it is scored.
 std::vector<Window> windows(Index tokens, Index context, Index stride);
 
-/// The harness' rolling windows (lm-evaluation-harness): every token is scored, the first from `prefix`; the tokens given
-/// here begin with that prefix. Full windows share one token, the last uses the last `context` tokens.
+/// The harness' rolling windows (lm-evaluation-harness): every token is scored, the first from `prefix`; the tokens
+/// given here begin with that prefix. Full windows share one token, the last uses the last `context` tokens.
 std::vector<Window> rolling_windows(Index tokens, Index context);
 
 struct Scores {

@@ -7,8 +7,8 @@
 namespace stillhouse::models {
 
 /// C[i, j] (+)= sum_p A(i, p) B[p, j] for i < m, j < n, p < k, with A(i, p) at a[i * a_row + p * a_col], rows of B and
-/// C at b_row and c_row elements. Each C[i, j] is one chain of sums over ascending p (fused where the processor can), so
-/// its bits depend neither on m and n nor on where the sum is cut by `add` calls.
+/// C at b_row and c_row elements. Each C[i, j] is one chain of sums over ascending p (fused where the processor can),
+/// so its bits depend neither on m and n nor on where the sum is cut by `add` calls.
 template <class T>
 void small_product(Index m, Index n, Index k, const T* a, Index a_row, Index a_col, const T* b, Index b_row, T* c,
                    Index c_row, bool add);

@@ -27,7 +27,7 @@ struct Rotary {
 enum class MixerKind { attention, hyena, multihyena, linear };
 enum class FilterForm { none, modal, implicit_mlp, free_taps };   // none: linear has no filter
 
-/// The Hyena implicit filter (laughing-hyena.md 4.2): sine MLP on positional features, times a window.
+/// The Hyena implicit filter (Poli et al. 2023): sine MLP on positional features, times a window.
 struct ImplicitFilter {
     Index features = 33;                      // odd: t and (features - 1) / 2 cosines and sines
     Index width = 64;

@@ -30,7 +30,7 @@ public:
 /// implicit_mlp: with z_n the row n of `filter_mlp.positions` [L, features], w `filter_mlp.frequency` [width],
 ///     a_0 = sin(w (W_0 z_n + b_0)), a_i = sin(w (W_i a_{i-1} + b_i)) for i <= inner_layers, g = W_last a,
 ///     h[f, n] = g[f] (exp(-t_n |decay[f]|) + shift)                     (the factor only with `modulate`)
-///     and, with `normalize`, divided by sum_f |h[f, n]| where that is not 0 (laughing-hyena.md 4.2).
+///     and, with `normalize`, divided by sum_f |h[f, n]| where that is not 0.
 ///     t_n = n / (L - 1), or what a checkpoint stores as `filter_mlp.times` [L] (optional, never trained).
 ///
 /// modal: `filter_modes.fir` [F, K], K > delay, and S = ceil(filter_order / 2) rows of `filter_modes.log_decay`,
@@ -39,8 +39,8 @@ public:
 ///     exp((m - |a|) tau) (r0 cosh(a tau) + r1 sinh(|a| tau)), a = angle < 0: two positive real poles;
 ///     the same times (-1)^tau with a = angle - pi: two negative real poles.
 ///     An odd filter_order ends with a row of one real pole: sign exp(m), sign + where angle <= pi/2; r1 is unused.
-///     So every value of the entries is a stable filter, and log decay and angle are what a gradient moves
-///     (transformer-distillation.md 2.6). A pair of angle exactly 0 with r1 = 0 gets no gradient on either.
+///     So every value of the entries is a stable filter, and log decay and angle are what a gradient
+///     moves. A pair of angle exactly 0 with r1 = 0 gets no gradient on either.
 ///     Not on the stream: there the same filters are `filter_modes.{sections,cascade,fir}`, see modes_of and set_modes.
 ///
 /// Throws Error{bad_data} naming a tensor that is missing or has the wrong shape; Error{internal} for form none.

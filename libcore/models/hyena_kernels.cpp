@@ -15,6 +15,19 @@ Index blocks_of(Index length)
     return (length + block - 1) / block;
 }
 
+/// weight[n, taps] as [taps, n]: channels are neighbours, as they are in a token.
+template <class T>
+Scratch<T> lags_first(const T* weight, Index n, Index taps)
+{
+    Scratch<T> w(taps * n);
+    for (Index c = 0; c < n; ++c) {
+        for (Index j = 0; j < taps; ++j) {
+            w.data()[j * n + c] = weight[c * taps + j];
+        }
+    }
+    return w;
+}
+
 }  // namespace
 
 template <class T>
@@ -22,13 +35,8 @@ void short_convolve(ThreadPool& pool, Sequences<const T> z, const T* weight, con
                     Sequences<T> y)
 {
     const Index n = z.width;
-    Scratch<T> by_lag(taps * n);
-    T* const w = by_lag.data();
-    for (Index c = 0; c < n; ++c) {
-        for (Index j = 0; j < taps; ++j) {
-            w[j * n + c] = weight[c * taps + j];
-        }
-    }
+    const Scratch<T> by_lag = lags_first(weight, n, taps);
+    const T* const w = by_lag.data();
     const Index per_sequence = blocks_of(z.length);
     pool.for_each(z.batch * per_sequence, [&](Index task) {
         const Index b = task / per_sequence;
@@ -62,13 +70,8 @@ void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* we
                              Sequences<const T> dy, Sequences<T> dz, T* dweight, T* dbias)
 {
     const Index n = z.width;
-    Scratch<T> by_lag(taps * n);
-    T* const w = by_lag.data();
-    for (Index c = 0; c < n; ++c) {
-        for (Index j = 0; j < taps; ++j) {
-            w[j * n + c] = weight[c * taps + j];
-        }
-    }
+    const Scratch<T> by_lag = lags_first(weight, n, taps);
+    const T* const w = by_lag.data();
     const Index per_sequence = blocks_of(z.length);
     const Index tasks = z.batch * per_sequence;
     Scratch<double> partial(tasks * (taps + 1) * n);

@@ -65,15 +65,15 @@ public:
     /// One token of each sequence, x and y [batch, width].
     virtual void step(compute::Operations<T>& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const = 0;
 
-    /// What the output projection and the taps see of x, [tokens, feature_width()]: the columns of c, of w where there is
-    /// a window, and of x at lags 0 .. taps - 1. The closed start refits W_o and W_s on it. Only long convolutions
+    /// What the output projection and the taps see of x, [tokens, feature_width()]: the columns of c, of w where there
+    /// is a window, and of x at lags 0 .. taps - 1. The closed start refits W_o and W_s on it. Only long convolutions
     /// have features (width > 0); attention throws Error{unsupported}.
     virtual Index feature_width() const { return 0; }
     virtual void features(compute::Operations<T>& ops, Sequences<const T> x, Matrix<T> out) const;
 
-    /// Mean attention by lag over the sequences of the last argument's batch: lag[heads, length] summed over queries
-    /// t >= tau of A[t, t - tau] and over the batch, in double (the caller divides by the counts). Only attention
-    /// has one; the others throw Error{unsupported}.
+    /// lag[heads, length] (overwritten): for each lag tau the sum of A[t, t - tau] over the queries t >= tau of the
+    /// sequences of x, in double. Divided by batch (length - tau) it is the mean attention by lag. Only attention has
+    /// one; the others throw Error{unsupported}.
     virtual void sum_attention_by_lag(compute::Operations<T>& ops, Sequences<const T> x, Matrix<double> lag) const;
 };
 

@@ -92,18 +92,6 @@ typename Network<T>::NormWeights Network<T>::norm_weights(const std::string& nam
 }
 
 template <class T>
-void Network<T>::set_mixer(Index layer, MixerConfig mixer)
-{
-    NetworkConfig changed = config_;
-    changed.mixers.at(static_cast<std::size_t>(layer)) = std::move(mixer);
-    check(changed);
-    std::unique_ptr<Mixer<T>> made = make_mixer(changed, layer, weights_);
-    made->refresh(*ops_);
-    mixers_[static_cast<std::size_t>(layer)] = std::move(made);
-    config_ = std::move(changed);
-}
-
-template <class T>
 void Network<T>::refresh()
 {
     for (const auto& mixer : mixers_) {

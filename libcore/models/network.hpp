@@ -38,9 +38,6 @@ public:
     const Parameters<T>& weights() const { return weights_; }
     const Mixer<T>& mixer(Index layer) const { return *mixers_.at(static_cast<std::size_t>(layer)); }
 
-    /// Replaces the mixer of a layer: its weights must be in weights() already, the old ones are the caller's to
-    /// erase.
-    void set_mixer(Index layer, MixerConfig mixer);
     /// After weights changed: what mixers derive from them.
     void refresh();
 

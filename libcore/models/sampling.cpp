@@ -20,7 +20,8 @@ Token sample(const T* logits, Index n, const std::vector<bool>& allowed, const S
                     "sampling: needs temperature >= 0, 0 <= top-p <= 1 and top-k >= 0");
     }
     const auto may = [&allowed](Index i) {
-        return allowed.empty() || (static_cast<std::size_t>(i) < allowed.size() && allowed[static_cast<std::size_t>(i)]);
+        const auto at = static_cast<std::size_t>(i);
+        return allowed.empty() || (at < allowed.size() && allowed[at]);
     };
     Index best = -1;
     for (Index i = 0; i < n; ++i) {
@@ -52,8 +53,8 @@ Token sample(const T* logits, Index n, const std::vector<bool>& allowed, const S
             }
         }
     }
-    // Most probable first, lower id first among equals: the order decides ties and every sum below. Where nothing is cut
-    // off it may as well be that of the ids: sorting a vocabulary costs more than all the rest.
+    // Most probable first, lower id first among equals: the order decides ties and every sum below. Where nothing is
+    // cut off it may as well be that of the ids: sorting a vocabulary costs more than all the rest.
     const auto before = [](const Choice& a, const Choice& b) {
         return a.weight > b.weight || (a.weight == b.weight && a.id < b.id);
     };

@@ -18,8 +18,8 @@ struct Sampling {
 
 /// The next token of logits[n] (padding ids masked by `allowed`, which may be empty: all). One uniform number is drawn
 /// from `random` whatever the settings; greedy takes the first maximum. Probabilities in double, summed from the
-/// first id on, or with top-k or top-p from the most probable on, so the choice depends on nothing else. top-k, then top-p
-/// on what it left.
+/// first id on, or with top-k or top-p from the most probable on, so the choice depends on nothing else. top-k, then
+/// top-p on what it left.
 template <class T>
 Token sample(const T* logits, Index n, const std::vector<bool>& allowed, const Sampling& how, Random& random);
 

@@ -6,7 +6,7 @@
 
 namespace stillhouse::systems {
 
-/// Coefficients of a section (numerics.md 6.2). With k1 = sign (1 - a), two states and the section's input w:
+/// Coefficients of a section. With k1 = sign (1 - a), two states and the section's input w:
 ///     e = k2 x2 + s2 w,  x1' = k1 x1 + s1 e,  x2' = s1 x1 - k1 e,  w' = s2 x2 - k2 w
 /// and one state: x' = k1 x + s1 w,  w' = s1 x - k1 w. The 3 x 3 (2 x 2) map (x, w) -> (x', w') is orthogonal.
 /// `a` is kept instead of k1, so that a pole at 1 - 1e-9 survives single precision.

@@ -40,7 +40,7 @@ double error_of(std::span<const Section> sections, const VectorXd& readout, std:
     return (target - Phi * readout).norm() / target.norm();
 }
 
-/// Least squares in the all-pass basis, whose columns are nearly orthonormal (numerics.md 5.7).
+/// Least squares in the all-pass basis, whose columns are nearly orthonormal.
 VectorXd best_readout(const FitProblem& problem, std::span<const Section> sections)
 {
     const Index N = problem.length();

@@ -24,7 +24,8 @@ struct Fit {
     Index iterations = 0;
 };
 
-/// numerics.md 5. Deterministic. Error{bad_data} on NaN or when order > (L - K) / 2 lags are there to see.
+/// Least squares by variable projection from the starts of varpro.hpp; the best is kept. Deterministic.
+/// Error{bad_data} on NaN or when order > (L - K) / 2 lags are there to see.
 Fit fit_modal(std::span<const double> h, const FitOptions& options, const Control& control = {});
 
 /// Smallest even order up to max_order whose fit has error <= tolerance (the last tried when none has).

@@ -12,14 +12,14 @@
 namespace stillhouse::systems {
 
 /// For h_0 .. h_{L-1}, g_t = h_{t+1}, N = L - 1:
-/// zero:   N x N, G_ij = g_{i+j} for i + j < N, else 0: the Hankel operator of "g, then silence" (numerics.md 2.1).
+/// zero:   N x N, G_ij = g_{i+j} for i + j < N, else 0: the Hankel operator of "g, then silence".
 /// window: n x m, n + m - 1 = N: known samples only.
 enum class HankelOperator { zero, window };
 
 struct Spectrum {
     std::vector<double> sigma;        // descending, min(top, size) Hankel singular values
     std::vector<double> sign;         // of the eigenvalue, where the operator is square (else 0)
-    Index rank = 0;                   // numerical: sigma above the rounding of the input (numerics.md 3.3)
+    Index rank = 0;                   // numerical: sigma above the rounding of the input
     double floor = 0.0;               // that threshold
 };
 
@@ -35,7 +35,7 @@ struct SpectrumOptions {
 Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& options, const Control& control = {});
 
 /// Certified lower bound of the relative l2 error over lags 1.. of ANY real system of each order, poles anywhere
-/// (numerics.md 2.4: arcsine and flat weights on the window, the best of them); 0 where nothing is proven.
+/// (arcsine and flat weights on the window, the best of them); 0 where nothing is proven.
 std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const Index> orders,
                                     const Control& control = {});
 

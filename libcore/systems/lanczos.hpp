@@ -49,8 +49,8 @@ enum class Vectors { no, yes };
 
 /// The k eigenvalues of largest modulus of a symmetric operator y = A x of the given dimension, by Lanczos with full
 /// reorthogonalisation (classical Gram-Schmidt twice). A breakdown restarts with a random vector orthogonal to what was
-/// found; so does convergence, once more, to see an eigenvalue of higher multiplicity that one Krylov space cannot show
-/// (numerics.md 3.3). Residuals <= tolerance * |largest|. Cost: steps * (product + 4 dimension * steps).
+/// found; so does convergence, once more, to see a higher multiplicity, which one Krylov space cannot show.
+/// Residuals <= tolerance * |largest|. Cost: steps * (product + 4 dimension * steps).
 /// Error{stopped}.
 Eigenpairs lanczos(const std::function<void(const double*, double*)>& apply, Index dimension, Index k, double tolerance,
                    Vectors vectors, const Control& control);

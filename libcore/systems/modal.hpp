@@ -11,7 +11,7 @@
 namespace stillhouse::systems {
 
 /// states 2: poles sign * exp(m +- sqrt(v)): v < 0 a complex pair of angle sqrt(-v), v > 0 two real poles, v = 0 a
-/// double pole. states 1: the pole sign * exp(m). states 0: unused row. (numerics.md 5.1)
+/// double pole. states 1: the pole sign * exp(m). states 0: unused row.
 struct Section {
     int states = 0;
     double sign = 1.0;
@@ -25,7 +25,7 @@ struct Section {
 struct ModalSystem {
     std::vector<double> fir;                     // K >= 1
     std::vector<Section> sections;               // cascade order
-    std::vector<double> readout;                 // in the orthonormal cascade basis (numerics.md 6.2), one a state
+    std::vector<double> readout;                 // in the orthonormal cascade basis (cascade.hpp), one a state
     Index order() const;
 };
 

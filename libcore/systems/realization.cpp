@@ -88,7 +88,7 @@ std::vector<double> rows_of(const StateSpace& ss)
     return rows;
 }
 
-/// numerics.md 6.3. Directions whose singular value is below 1e-8 of the largest are scaled as if it were that:
+/// Equal Gramians. Directions whose singular value is below 1e-8 of the largest are scaled as if it were that:
 /// scaling them fully would multiply rounding by sqrt(sigma_1 / sigma_i).
 StateSpace balanced(StateSpace ss)
 {

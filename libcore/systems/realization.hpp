@@ -35,7 +35,7 @@ Shape coefficient_shape(Form form, Index order, Index sections);
 Form default_form(const ModalSystem& system, std::string_view state_precision = "f32");
 
 /// Error{unsupported} when the companion form, its coefficients rounded to f32, is not stable or does not reproduce the
-/// response (numerics.md 6), or when modal residues cancel beyond double; the message says why and what to take
+/// response, or when modal residues cancel beyond double; the message says why and what to take
 /// instead.
 Realization realize(const ModalSystem& system, Form form);
 

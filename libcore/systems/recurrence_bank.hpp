@@ -8,9 +8,9 @@
 
 namespace stillhouse::systems {
 
-/// Recurrence<T> for the banks that T can run, and Recurrence<double> for the others, whose state then lives bit for bit
-/// in twice as many numbers of T. Finite-horizon fits put poles within 1e-9 of the unit circle that cancel each other;
-/// in f32 their rounding reaches 1e-3 of the logits after some hundred tokens, in double it does not.
+/// Recurrence<T> for the banks that T can run, and Recurrence<double> for the others, whose state then lives bit for
+/// bit in twice as many numbers of T. Finite-horizon fits put poles within 1e-9 of the unit circle that cancel each
+/// other; in f32 their rounding reaches 1e-3 of the logits after some hundred tokens, in double it does not.
 /// A bank counts as lost when white noise through any of its filters, 2048 steps, comes out further than 3e-6 (relative
 /// l2) from the same recurrence in double.
 template <class T>

@@ -33,7 +33,7 @@ struct FitStep {
 /// apart by the separation. Error{unsupported} when they cannot be separated.
 void constrain(const FitProblem& problem, std::vector<Section>& sections);
 
-/// numerics.md 5.2: Kaufman's steps with Marquardt's damping, from `sections`; at most `iterations` accepted steps,
+/// Kaufman's steps with Marquardt's damping, from `sections`; at most `iterations` accepted steps,
 /// stopping when the residual falls by less than `tolerance` of itself.
 FitStep minimise(const FitProblem& problem, std::vector<Section> sections, Algebra algebra, Index iterations,
                  double tolerance, const Control& control);
@@ -41,10 +41,10 @@ FitStep minimise(const FitProblem& problem, std::vector<Section> sections, Algeb
 /// g less its projection on the modes of the sections (weighted).
 std::vector<double> residual_of(const FitProblem& problem, std::span<const Section> sections);
 
-/// numerics.md 5.4: poles from the shift invariance of the leading eigenvectors of the window.
+/// Kung's method: poles from the shift invariance of the leading eigenvectors of the window.
 std::vector<Section> kung_start(const FitProblem& problem, Index order, const Control& control);
 
-/// numerics.md 5.3: pairs added one by one where they explain most of what is left, all refined after each.
+/// Pairs added one by one where they explain most of what is left, all refined after each.
 FitStep greedy_start(const FitProblem& problem, Index order, const Control& control);
 
 }  // namespace stillhouse::systems

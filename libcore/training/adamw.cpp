@@ -49,7 +49,8 @@ void AdamW<T>::step(ThreadPool& pool, const models::Parameters<T>& gradient, dou
 
     for (const auto& entry : gradient) {
         auto& weight = weights.at(entry.name);
-        const bool decays = options_.weight_decay > 0.0 && (options_.decay_all || (entry.shape.size() > 1 && entry.name.ends_with(".weight")));
+        const bool matrix = entry.shape.size() > 1 && entry.name.ends_with(".weight");
+        const bool decays = options_.weight_decay > 0.0 && (options_.decay_all || matrix);
         const T keep = static_cast<T>(1.0 - (decays ? rate * options_.weight_decay : 0.0));
         const T* g = entry.values.data();
         T* m = first_.at(entry.name).values.data();

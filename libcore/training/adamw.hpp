@@ -33,7 +33,6 @@ public:
     Index steps() const { return steps_; }
     models::Parameters<T>& first() { return first_; }
     models::Parameters<T>& second() { return second_; }
-    void set_steps(Index steps) { steps_ = steps; }
 
 private:
     AdamWOptions options_;

@@ -168,13 +168,14 @@ struct NormalEquations {
     template <class T>
     void add(compute::Operations<T>& ops, Matrix<const T> f, Matrix<const T> y)
     {
+        using compute::Transpose;
         Buffer<T> g(f.cols * f.cols);
-        ops.gemm(T(1), f, compute::Transpose::yes, f, compute::Transpose::no, T(0), Matrix<T>(g.data(), f.cols, f.cols));
+        ops.gemm(T(1), f, Transpose::yes, f, Transpose::no, T(0), Matrix<T>(g.data(), f.cols, f.cols));
         for (Index i = 0; i < g.size(); ++i) {
             gram.data()[i] += static_cast<double>(g[i]);
         }
         Buffer<T> c(y.cols * f.cols);
-        ops.gemm(T(1), y, compute::Transpose::yes, f, compute::Transpose::no, T(0), Matrix<T>(c.data(), y.cols, f.cols));
+        ops.gemm(T(1), y, Transpose::yes, f, Transpose::no, T(0), Matrix<T>(c.data(), y.cols, f.cols));
         for (Index i = 0; i < c.size(); ++i) {
             cross.data()[i] += static_cast<double>(c[i]);
         }
@@ -323,9 +324,9 @@ std::vector<LayerReport> closed_start(models::Network<T>& student, const Network
             if (mixer.form != models::FilterForm::none) {
                 const DoubleMatrix profile = attention_by_lag(student, *teacher_mixer, layer, teacher.heads, batches);
                 const Buffer<double> taps = filters_by_lag(teacher, mixer, profile);
-                regress_filter(config, layer,
-                               Matrix<const double>(taps.data(), taps.size() / mixer.filter_length, mixer.filter_length),
-                               ops, student.weights(), control);
+                const Index length = mixer.filter_length;
+                regress_filter(config, layer, Matrix<const double>(taps.data(), taps.size() / length, length), ops,
+                               student.weights(), control);
             }
             student.refresh();
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A student without a gradient step: attention by lag becomes the filter, and one ridge solve a layer refits the
-// output projection on the student's own stream (transformer-distillation.md 2.3-2.5).
+// output projection on the student's own stream.
 #pragma once
 
 #include "libcore/base/control.hpp"

@@ -23,7 +23,8 @@ LayerwiseTrainer<T>::LayerwiseTrainer(models::Network<T>& student, const models:
     : student_(student), options_(options)
 {
     if (options.schedule == LayerSchedule::joint && options.objective == Objective::mixer) {
-        throw_error(ErrorCode::bad_argument, "the joint schedule goes through whole blocks: it needs the block objective");
+        throw_error(ErrorCode::bad_argument,
+                    "the joint schedule goes through whole blocks: it needs the block objective");
     }
     const auto& config = student.config();
     for (Index i = 0; i < config.layers; ++i) {

@@ -28,7 +28,7 @@ constexpr Index implicit_steps = 1500;
 constexpr double implicit_rate = 3e-3;
 
 /// Pairs with time constants log-spaced in 0.7 .. L and small angles, residues by least squares with a ridge: the start
-/// that always exists, and whose residues stay small (transformer-distillation.md 2.6).
+/// that always exists, and whose residues stay small.
 ModalSystem spread_modes(std::span<const double> h, Index order, Index fir_taps)
 {
     using Complex = std::complex<double>;
@@ -70,8 +70,8 @@ ModalSystem spread_modes(std::span<const double> h, Index order, Index fir_taps)
     return systems::system_from(poles, residues, h.first(static_cast<std::size_t>(fir_taps)));
 }
 
-/// Are the residues of a fit small enough for f32 weights and states, and for steps of an optimiser? Poles that nearly meet
-/// fit a smooth filter a little better with residues of 1e4 that cancel, and every rounding then shows.
+/// Are the residues of a fit small enough for f32 weights and states, and for steps of an optimiser? Poles that nearly
+/// meet fit a smooth filter a little better with residues of 1e4 that cancel, and every rounding then shows.
 bool well_conditioned(const ModalSystem& system, std::span<const double> h)
 {
     constexpr double most = 10.0;
