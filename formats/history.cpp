@@ -11,11 +11,6 @@ Map history_entry(const std::string& tool, const std::string& version, Map setti
     return {{"tool", tool}, {"version", version}, {"settings", std::move(settings)}};
 }
 
-void append_history(StreamInfo& info, Map entry)
-{
-    info.history.emplace_back(std::move(entry));
-}
-
 std::string history_text(const List& history)
 {
     std::string text;

@@ -12,8 +12,6 @@ namespace stillhouse::formats {
 /// no file names, threads, shards, clocks.
 Map history_entry(const std::string& tool, const std::string& version, Map settings);
 
-void append_history(StreamInfo& info, Map entry);
-
 /// "teacher-dump | layer-distill | modal-fit": the tools of a history; entries that are none show as "?".
 std::string history_text(const List& history);
 
