@@ -201,7 +201,8 @@ BOOST_AUTO_TEST_CASE(safetensors_of_others)
     const Scratch scratch;
     const std::string json =
         R"({"__metadata__":{"format":"pt"},"b":{"dtype":"BF16","shape":[2],"data_offsets":[8,12]},)"
-        R"("a":{"dtype":"U64","shape":[],"data_offsets":[0,8]},"e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]},)"
+        R"("a":{"dtype":"U64","shape":[],"data_offsets":[0,8]},)"
+        R"("e":{"dtype":"F32","shape":[0,3],"data_offsets":[12,12]},)"
         R"("f":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[12,13]}}   )";
     put_content(scratch.file("x.safetensors"),
                 safetensors_bytes(json, raw<std::uint64_t>({7}) + "\x80\x3f\x00\x40"s + "x"));
@@ -278,7 +279,8 @@ BOOST_AUTO_TEST_CASE(safetensors_faults)
         contains(of(R"({"a":{"dtype":"F64","shape":[4611686018427387904],"data_offsets":[0,0]}})", ""), "bad_data"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,2]}})", "hi"), "bad_data"));
     BOOST_TEST(contains(
-        of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+        of(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+           R"("b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
            "hi"),
         "tensor b: begins at byte 1 where the one before ends at 2"));
     BOOST_TEST(contains(of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})", "hi"), "begins at byte 1"));

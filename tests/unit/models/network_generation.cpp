@@ -177,8 +177,9 @@ BOOST_AUTO_TEST_CASE(attention_by_its_formula)
         q = plain_q.clone();
         k = plain_k.clone();
         Buffer<double> y(q.size());
-        attention.forward(backend->real(), {q.data(), 1, length, heads * width}, {k.data(), 1, length, kv_heads * width},
-                          {v.data(), 1, length, kv_heads * width}, {y.data(), 1, length, heads * width}, nullptr);
+        attention.forward(backend->real(), {q.data(), 1, length, heads * width},
+                          {k.data(), 1, length, kv_heads * width}, {v.data(), 1, length, kv_heads * width},
+                          {y.data(), 1, length, heads * width}, nullptr);
         Buffer<double> expected(y.size());
         for (Index head = 0; head < heads; ++head) {
             for (Index t = 0; t < length; ++t) {

@@ -104,7 +104,8 @@ BOOST_AUTO_TEST_CASE(a_modal_filter_of_high_order_starts_as_the_free_one)
     mixer.form = models::FilterForm::modal;
     mixer.filter_order = 8;
     testing::Student<double> modal(teacher, mixer, ops);
-    const auto fitted = training::closed_start(*modal.network, config, modal.attention, batches, training::Refit::yes, {});
+    const auto fitted =
+        training::closed_start(*modal.network, config, modal.attention, batches, training::Refit::yes, {});
     for (std::size_t i = 0; i < exact.size(); ++i) {
         BOOST_TEST(std::fabs(exact[i].explained_after - fitted[i].explained_after) < 0.05);
     }

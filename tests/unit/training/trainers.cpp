@@ -98,20 +98,21 @@ BOOST_AUTO_TEST_CASE(progressive_trains_one_layer_after_the_other)
     testing::Student<double> student(teacher, testing::hyena(16), ops);
     training::LayerwiseTrainer<double> trainer(*student.network, config, student.attention,
                                                layerwise(LayerSchedule::progressive, Objective::block, 2));
-    const auto upper = student.network->weights().at("layers.1.mixer.v.weight").values.clone();
+    const auto& weights = student.network->weights();
+    const auto upper = weights.at("layers.1.mixer.v.weight").values.clone();
     for (int i = 0; i < 2; ++i) {
         const auto loss = trainer.step({&batch});
         BOOST_TEST(loss[0] > 0.0);
         BOOST_TEST(loss[1] == 0.0);
     }
-    BOOST_TEST(std::equal(upper.begin(), upper.end(), student.network->weights().at("layers.1.mixer.v.weight").values.begin()));
-    const auto lower = student.network->weights().at("layers.0.mixer.v.weight").values.clone();
+    BOOST_TEST(std::equal(upper.begin(), upper.end(), weights.at("layers.1.mixer.v.weight").values.begin()));
+    const auto lower = weights.at("layers.0.mixer.v.weight").values.clone();
     for (int i = 0; i < 2; ++i) {
         const auto loss = trainer.step({&batch});
         BOOST_TEST(loss[0] == 0.0);
         BOOST_TEST(loss[1] > 0.0);
     }
-    BOOST_TEST(std::equal(lower.begin(), lower.end(), student.network->weights().at("layers.0.mixer.v.weight").values.begin()));
+    BOOST_TEST(std::equal(lower.begin(), lower.end(), weights.at("layers.0.mixer.v.weight").values.begin()));
 }
 
 BOOST_DATA_TEST_CASE(accumulated_pieces_are_the_large_batch, kinds, schedule)
