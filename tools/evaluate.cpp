@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // evaluate: how well does a model predict a text, with error bars, and how far is it from another?
 
-#include "tools/adapters/model.hpp"
 #include "tools/adapters/model_config.hpp"
 #include "tools/adapters/perplexity_report.hpp"
-#include "tools/adapters/precision.hpp"
 #include "tools/adapters/samples.hpp"
 #include "tools/adapters/scored_text.hpp"
-#include "tools/cli/context.hpp"
+#include "tools/model_run.hpp"
 
 namespace {
 
@@ -30,13 +28,14 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"evaluate", "perplexity of a model on a text, with error bars, and its distance from another"};
-    tool.about("Windows of --context tokens begin at 0, S, 2S, ...; each scores what the one before did not reach. The first "
-               "token of a sequence, and of a block that has no context, is not scored; with a stride equal to the "
-               "context the last, incomplete block is left out. Standard errors are over windows. Word and byte "
+    tool.about("Windows of --context tokens begin at 0, S, 2S, ...; each scores what the one before did not reach. The "
+               "first token of a sequence, and of a block that has no context, is not scored; with a stride equal to "
+               "the context the last, incomplete block is left out. Standard errors are over windows. Word and byte "
                "perplexities are the token perplexity to the power of tokens a word and tokens a byte of the texts.");
     tool.argument(s.model, "MODEL", "a model folder or stream; - for standard input", 1, 1);
     tool.shared({.precision = true, .json = true, .stream = false, .table = false});
-    tool.option(&s.text, "--text", "FILE...", "texts, each a document of its own").many().completes("file").outside_history();
+    tool.option(&s.text, "--text", "FILE...", "texts, each a document of its own").many().completes("file")
+        .outside_history();
     tool.option(&s.tokens, "--tokens", "FILE", "token ids: .u16, .u32, or .npy (each row a sequence of its own)")
         .completes("file").outside_history().excludes("--text");
     tool.option(&s.context, "--context", "L", "tokens of a window; default the model's maximum").range(2, 1 << 24);
@@ -55,11 +54,13 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "nothing to evaluate on; give --text FILE or --tokens FILE");
         }
         if (s.context && s.stride && *s.stride > *s.context) {
-            throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*s.stride) + " is greater than --context " +
-                                                     std::to_string(*s.context) + ": tokens would be left out");
+            throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*s.stride) +
+                                                     " is greater than --context " + std::to_string(*s.context) +
+                                                     ": tokens would be left out");
         }
     });
-    tool.example("evaluate share/teachers/bookworm --text share/texts/emma-opening.txt --limit 2K", "A teacher on a text.");
+    tool.example("evaluate share/teachers/bookworm --text share/texts/emma-opening.txt --limit 2K",
+                 "A teacher on a text.");
     tool.example_not_run("evaluate recurrence.mts --against share/teachers/bookworm --text emma.txt --json",
                          "What a recurrence lost, for a script.");
     tool.see_also({"fine-tune(1)", "generate(1)", "stillhouse-pipeline(7)"});
@@ -87,13 +88,7 @@ evaluation::Mode mode_of(const std::string& name, const models::NetworkConfig& c
 template <class T>
 cli::Exit evaluate(const Settings& s, cli::Context& context, compute::Backend& backend)
 {
-    const auto load = [&](const std::string& path) {
-        return adapters::ModelSource::open(
-                   path, [&](const std::string& message) { context.info(message); },
-                   [&](const std::string& name) { return context.open_stream(name); })
-            .template load<T>();
-    };
-    auto model = load(s.model[0]);
+    auto model = load_model<T>(s.model[0], context);
     adapters::ScoredTextOptions options;
     options.context = s.context.value_or(model.config.max_positions);
     options.stride = s.stride.value_or(options.context);
@@ -120,15 +115,19 @@ cli::Exit evaluate(const Settings& s, cli::Context& context, compute::Backend& b
     const models::Network<T> network(model.config, std::move(model.weights), backend.on<T>());
     std::unique_ptr<models::Network<T>> reference;
     if (s.against) {
-        auto other = load(*s.against);
+        auto other = load_model<T>(*s.against, context);
         reference = std::make_unique<models::Network<T>>(other.config, std::move(other.weights), backend.on<T>());
     }
-    const auto scores = evaluation::score<T>(network, mode, reference.get(), text.tokens, text.windows, context.control());
+    const auto scores =
+        evaluation::score<T>(network, mode, reference.get(), text.tokens, text.windows, context.control());
 
     const formats::Value results = adapters::perplexity_report(text, scores, options, s.by_position, s.against);
-    const formats::Map all{{"model", model.name}, {"mode", mode == evaluation::Mode::recurrent ? "recurrent" : "parallel"},
-                     {"precision", context.precision()}, {"results", formats::Map{{"text", results}}}};
-    context.result(all, adapters::perplexity_table(results, s.markdown ? adapters::Table::markdown : adapters::Table::text));
+    const formats::Map all{{"model", model.name},
+                           {"mode", mode == evaluation::Mode::recurrent ? "recurrent" : "parallel"},
+                           {"precision", context.precision()},
+                           {"results", formats::Map{{"text", results}}}};
+    const auto look = s.markdown ? adapters::Table::markdown : adapters::Table::text;
+    context.result(all, adapters::perplexity_table(results, look));
     context.note(std::to_string(scores.tokens()) + " tokens scored");
     return cli::Exit::ok;
 }
@@ -136,8 +135,7 @@ cli::Exit evaluate(const Settings& s, cli::Context& context, compute::Backend& b
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     context.check_output(false);
-    return adapters::with_precision(context.precision(), context.device(), context.threads(),
-                                    [&]<class T>(compute::Backend& backend, T) { return evaluate<T>(s, context, backend); });
+    return with_backend(context, [&]<class T>(compute::Backend& on, T) { return evaluate<T>(s, context, on); });
 }
 
 }  // namespace

@@ -2,11 +2,9 @@
 // fine-tune: trains a whole network end to end, on text or on a teacher's distribution.
 
 #include "libcore/models/initialize.hpp"
-#include "tools/adapters/model.hpp"
-#include "tools/adapters/precision.hpp"
 #include "tools/adapters/training_rows.hpp"
 #include "tools/adapters/tuning.hpp"
-#include "tools/cli/context.hpp"
+#include "tools/model_run.hpp"
 #include "tools/training_options.hpp"
 
 namespace {
@@ -34,29 +32,34 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"fine-tune", "trains a whole network end to end, on text or on a teacher's distribution"};
-    tool.about("Position t of a row predicts token t + 1. With --teacher the default loss is KL(teacher || student), without "
-               "it the cross-entropy. Spectra, fits and realizations of filters that changed are dropped, and the "
-               "filters materialised anew.");
+    tool.about("Position t of a row predicts token t + 1. With --teacher the default loss is KL(teacher || student), "
+               "without it the cross-entropy. Spectra, fits and realizations of filters that changed are dropped, and "
+               "the filters materialised anew.");
     tool.argument(s.model, "MODEL", "a student stream, or a model folder; - for standard input", 1, 1);
     tool.shared({.seed = true, .precision = true});
     tool.group("Data");
     tool.option(&s.text, "--text", "FILE...", "texts").many().completes("file").outside_history();
     tool.option(&s.tokens, "--tokens", "FILE", "token ids: .u16, .u32 or .npy").completes("file").outside_history()
         .excludes("--text");
-    tool.option(&s.sample, "--sample", "", "the teacher's samples, else the model's own").excludes("--text").excludes("--tokens");
-    tool.option(&s.context, "--context", "L", "tokens a row; default the model's maximum, at most 1024").range(2, 1 << 24);
+    tool.option(&s.sample, "--sample", "", "the teacher's samples, else the model's own").excludes("--text")
+        .excludes("--tokens");
+    tool.option(&s.context, "--context", "L", "tokens a row; default the model's maximum, at most 1024")
+        .range(2, 1 << 24);
     tool.option(&s.steps, "--steps", "N", "gradient steps; a text that ends before is read again").range(0, 1e12);
     tool.option(&s.limit, "--limit", "N", "tokens to train on, instead of --steps").range(2, 1e15).excludes("--steps");
     tool.group("Loss");
-    tool.option(&s.teacher, "--teacher", "MODEL", "run beside the student on the same rows").completes("file").outside_history();
-    tool.option(&s.loss, "--loss", "NAME", "ce, or a distance from the teacher").choices({"ce", "kl", "ce+kl", "rkl", "jsd", "mse"});
+    tool.option(&s.teacher, "--teacher", "MODEL", "run beside the student on the same rows").completes("file")
+        .outside_history();
+    tool.option(&s.loss, "--loss", "NAME", "ce, or a distance from the teacher")
+        .choices({"ce", "kl", "ce+kl", "rkl", "jsd", "mse"});
     tool.group("Gradient steps");
     describe_training(tool, s.training, "rows of --context tokens");
-    tool.option(&s.average, "--ema", "X", "decay of an average of the weights, which is what is written").range(0.0, 1.0);
+    tool.option(&s.average, "--ema", "X", "decay of an average of the weights, which is written").range(0.0, 1.0);
     tool.option(&s.train, "--train", "GLOB", "only weights whose names match").many();
     tool.option(&s.freeze, "--freeze", "GLOB", "not those that match").many();
     tool.option(&s.from_scratch, "--from-scratch", "", "random weights of the same shape: the baseline");
-    tool.option(&s.valid, "--valid", "FILE", "a text whose perplexity (first 64 windows) is told on the way").completes("file").outside_history();
+    tool.option(&s.valid, "--valid", "FILE", "a text whose perplexity (first 64 windows) is told on the way")
+        .completes("file").outside_history();
     tool.option(&s.patience, "--patience", "N", "stop after N looks at --valid that were no better; keep the best")
         .range(0, 1e6).needs("--valid");
     tool.check([&s] {
@@ -67,11 +70,12 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "--sample has no end of its own; give --steps or --limit");
         }
         if (s.loss && *s.loss != "ce" && !s.teacher) {
-            throw_error(ErrorCode::bad_argument, "--loss " + *s.loss + " compares with a teacher; give --teacher MODEL");
+            throw_error(ErrorCode::bad_argument, "--loss " + *s.loss + " needs a teacher; give --teacher MODEL");
         }
     });
     tool.example("teacher-dump share/teachers/bookworm --sample --limit 4K | layer-distill --steps 0 | fine-tune - "
-                 "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --context 64 -o tuned.mts",
+                 "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --context 64 "
+                 "-o tuned.mts",
                  "Two steps of KL to the teacher from the closed start.");
     tool.see_also({"layer-distill(1)", "evaluate(1)", "stillhouse-pipeline(7)"});
     return tool;
@@ -89,20 +93,14 @@ template <class T>
 cli::Exit fine_tune(const Settings& s, cli::Context& context, compute::Backend& backend)
 {
     const Control control = context.control();
-    const auto load = [&](const std::string& path) {
-        return adapters::ModelSource::open(
-                   path, [&](const std::string& message) { context.info(message); },
-                   [&](const std::string& name) { return context.open_stream(name); })
-            .template load<T>();
-    };
-    auto model = load(s.model[0]);
+    auto model = load_model<T>(s.model[0], context);
     if (s.from_scratch) {
         model.weights = models::initialize_network<T>(model.config, context.seed());
     }
     models::Network<T> network(model.config, std::move(model.weights), backend.on<T>());
     std::unique_ptr<models::Network<T>> teacher;
     if (s.teacher) {
-        auto other = load(*s.teacher);
+        auto other = load_model<T>(*s.teacher, context);
         teacher = std::make_unique<models::Network<T>>(other.config, std::move(other.weights), backend.on<T>());
     }
 
@@ -148,8 +146,7 @@ cli::Exit fine_tune(const Settings& s, cli::Context& context, compute::Backend& 
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     context.check_output();
-    return adapters::with_precision(context.precision(), context.device(), context.threads(),
-                                    [&]<class T>(compute::Backend& backend, T) { return fine_tune<T>(s, context, backend); });
+    return with_backend(context, [&]<class T>(compute::Backend& on, T) { return fine_tune<T>(s, context, on); });
 }
 
 }  // namespace

@@ -5,9 +5,7 @@
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"
 #include "tools/adapters/generation_run.hpp"
-#include "tools/adapters/precision.hpp"
-#include "tools/cli/context.hpp"
-#include "tools/cli/tool.hpp"
+#include "tools/model_run.hpp"
 
 #include <optional>
 #include <string>
@@ -125,9 +123,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
     if (s.save_state) {
         tools.create_state = [&] { return context.create_file(*s.save_state); };
     }
-    const adapters::GenerationOutcome outcome = adapters::with_precision(
-        context.precision(), context.device(), context.threads(), [&](compute::Backend& backend, auto type) {
-            return adapters::generate(source, request, backend.on<decltype(type)>(), tools);
+    const adapters::GenerationOutcome outcome =
+        with_backend(context, [&]<class T>(compute::Backend& backend, T) {
+            return adapters::generate(source, request, backend.on<T>(), tools);
         });
     context.note(outcome.summary);
     context.report().insert(context.report().end(), outcome.stats.begin(), outcome.stats.end());

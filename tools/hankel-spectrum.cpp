@@ -27,23 +27,25 @@ cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"hankel-spectrum", "Hankel singular values of filters: how many states each needs"};
     tool.about("For each filter the leading singular values of its Hankel operator, its numerical rank, and for a list "
-               "of orders a certified lower bound of the relative l2 error: no recurrence with that many real states can "
-               "be better, however it was found.");
-    tool.argument(s.input, "FILTERS", "a stream, or .npy and .safetensors with [filters, L]; default standard input", 0, -1);
+               "of orders a certified lower bound of the relative l2 error: no recurrence with that many real states "
+               "can be better, however it was found.");
+    tool.argument(s.input, "FILTERS", "a stream, or .npy and .safetensors with [filters, L]; default standard input",
+                  0, -1);
     tool.shared({.shard = true, .json = true});
     tool.option(&s.top, "-k,--top", "K", "singular values to keep").range(1, 1 << 20);
     tool.option(&s.op, "--operator", "NAME", "zero: the filter, then silence; window: known samples only")
         .choices({"zero", "window"});
-    tool.option(&s.orders, "--orders", "LIST", "orders of the certified table, or none; default 2,4,8,16,32,64 where the "
-                "length allows (the bound always uses the window)");
-    tool.option(&s.tolerance, "--tolerance", "X", "also the smallest order that is not proven insufficient for this error")
+    tool.option(&s.orders, "--orders", "LIST", "orders of the certified table, or none; default 2,4,8,16,32,64 where "
+                "the length allows (the bound always uses the window)");
+    tool.option(&s.tolerance, "--tolerance", "X", "also the smallest order not proven insufficient for this error")
         .range(0.0, 1.0);
-    tool.option(&s.plot, "--plot", "FILE", "draw the spectra as SVG (needs gnuplot)").completes("output").outside_history();
+    tool.option(&s.plot, "--plot", "FILE", "draw the spectra as SVG (needs gnuplot)").completes("output")
+        .outside_history();
     tool.option(&s.select, "--select", "GLOB", "only filters whose tensor's name matches");
     tool.check([&s] { filter_orders(s.orders); });
     tool.example("hankel-spectrum --json filters.npy", "Spectra of an array of filters, one line each.");
     tool.example("layer-distill dump.mts | hankel-spectrum --plot spectra.svg -o student.mts",
-                         "Spectra beside the filters of a student, and their picture.");
+                 "Spectra beside the filters of a student, and their picture.");
     tool.see_also({"layer-distill(1)", "modal-fit(1)", "realize-ssm(1)", "stillhouse-model(5)"});
     return tool;
 }
@@ -72,9 +74,12 @@ void print(const Settings& s, cli::Context& context, const adapters::FilterBank&
     formats::List sigma(row.spectrum.sigma.begin(), row.spectrum.sigma.end());
     formats::Map bounds;
     const double largest = row.spectrum.sigma.empty() ? 0.0 : row.spectrum.sigma[0];
-    std::string text = i == 0 ? heading(bank) + ", operator " + s.op + ": rank, sigma_1, bound of the relative error by order\n"
-                              : std::string();
-    text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(row.spectrum.rank), 6}, {short_text(largest), 11}});
+    std::string text;
+    if (i == 0) {
+        text = heading(bank) + ", operator " + s.op + ": rank, sigma_1, bound of the relative error by order\n";
+    }
+    text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(row.spectrum.rank), 6},
+                     {short_text(largest), 11}});
     for (std::size_t k = 0; k < orders.size(); ++k) {
         bounds.emplace_back(std::to_string(orders[k]), row.bound[k]);
         text += columns({{std::to_string(orders[k]) + ":", 6}, {short_text(row.bound[k]), 9}});

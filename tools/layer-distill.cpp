@@ -2,10 +2,9 @@
 // layer-distill: attention out, convolution in; each new mixer is fitted to the teacher's activations.
 
 #include "tools/adapters/distillation.hpp"
-#include "tools/adapters/precision.hpp"
 #include "tools/adapters/student.hpp"
 #include "tools/adapters/student_stream.hpp"
-#include "tools/cli/context.hpp"
+#include "tools/model_run.hpp"
 #include "tools/training_options.hpp"
 
 namespace {
@@ -28,18 +27,20 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"layer-distill", "replaces each attention by a convolutional mixer and fits it to the teacher"};
-    tool.about("Reads the model and the activations that teacher-dump writes. Embeddings, norms, MLP and head are copied; "
-               "each attention becomes a Hyena mixer whose filter starts as the teacher's mean attention at each lag and "
-               "whose output projection is solved for in closed form; then gradient steps bring every layer to the "
-               "teacher's residual stream. Writes the student with its filters materialised.");
+    tool.about("Reads the model and the activations that teacher-dump writes. Embeddings, norms, MLP and head are "
+               "copied; each attention becomes a Hyena mixer whose filter starts as the teacher's mean attention at "
+               "each lag and whose output projection is solved for in closed form; then gradient steps bring every "
+               "layer to the teacher's residual stream. Writes the student with its filters materialised.");
     tool.argument(s.input, "STREAM", "the stream of teacher-dump; default standard input", 0, 1);
     tool.shared({.seed = true, .precision = true});
     tool.group("Mixer");
-    tool.option(&s.student.mixer, "--mixer", "NAME", "what replaces attention").choices({"hyena", "multihyena", "linear"});
-    tool.option(&s.student.heads, "--heads", "M", "number of filters, and of heads of multihyena; default the teacher's "
-                "heads").range(1, 1 << 20);
+    tool.option(&s.student.mixer, "--mixer", "NAME", "what replaces attention")
+        .choices({"hyena", "multihyena", "linear"});
+    tool.option(&s.student.heads, "--heads", "M", "number of filters, and of heads of multihyena; default the "
+                "teacher's heads").range(1, 1 << 20);
     tool.option(&s.student.filter, "--filter", "NAME", "form of the filters").choices({"modal", "implicit", "free"});
-    tool.option(&s.student.order, "--order", "D", "states of a modal filter").range(1, 4096);
+    tool.option(&s.student.order, "--order", "D", "states of a modal filter; default 16, at most half the lags")
+        .range(1, 4096);
     tool.option(&s.student.filter_width, "--filter-width", "N", "width of the implicit filter").range(1, 1 << 16);
     tool.option(&s.student.filter_features, "--filter-features", "N", "its positional features, odd").range(3, 4097);
     tool.option(&s.student.filter_frequency, "--filter-frequency", "X", "its sine frequency").range(1e-6, 1e6);
@@ -69,8 +70,8 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "--schedule joint goes through whole blocks; use --objective block");
         }
         if (s.epochs > 1 && (s.input.empty() || s.input[0] == "-")) {
-            throw_error(ErrorCode::bad_argument, "--epochs " + std::to_string(s.epochs) + " reads the input again, which "
-                                                 "a pipe cannot; write the dump to a file and name it");
+            throw_error(ErrorCode::bad_argument, "--epochs " + std::to_string(s.epochs) + " reads the input again, "
+                                                 "which a pipe cannot; write the dump to a file and name it");
         }
     });
     tool.example("teacher-dump share/teachers/bookworm --sample --limit 4K | layer-distill --steps 0 -o student.mts",
@@ -148,8 +149,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     context.check_output();
-    return adapters::with_precision(context.precision(), context.device(), context.threads(),
-                                    [&]<class T>(compute::Backend& backend, T) { return distil<T>(s, context, backend); });
+    return with_backend(context, [&]<class T>(compute::Backend& on, T) { return distil<T>(s, context, on); });
 }
 
 }  // namespace

@@ -24,16 +24,17 @@ struct Settings {
 cli::Tool describe(Settings& s)
 {
     cli::Tool tool{"modal-fit", "the best small modal system for each filter"};
-    tool.about("Fits poles and residues to each filter: least squares over its lags, the residues eliminated, the poles "
-               "moved from two starts (Kung's method; modes picked greedily). A certified lower bound says how much any "
-               "other method could gain. Filters that were trained as modes start there.");
-    tool.argument(s.input, "FILTERS", "a stream, or .npy and .safetensors with [filters, L]; default standard input", 0, -1);
+    tool.about("Fits poles and residues to each filter: least squares over its lags, the residues eliminated, the "
+               "poles moved from two starts (Kung's method; modes picked greedily). A certified lower bound says how "
+               "much any other method could gain. Filters that were trained as modes start there.");
+    tool.argument(s.input, "FILTERS", "a stream, or .npy and .safetensors with [filters, L]; default standard input",
+                  0, -1);
     tool.shared({.shard = true, .json = true});
-    tool.option(&s.order, "--order", "D", "real states, a complex pair counts two; default 16, of a trained filter its own, "
-                "and at most half the lags").range(1, 4096).excludes("--orders").excludes("--tolerance");
+    tool.option(&s.order, "--order", "D", "real states, a complex pair counts two; default 16, of a trained filter its "
+                "own, and at most half the lags").range(1, 4096).excludes("--orders").excludes("--tolerance");
     tool.option(&s.orders, "--orders", "LIST", "several orders; the stream holds the fits of the largest")
         .excludes("--tolerance");
-    tool.option(&s.tolerance, "--tolerance", "X", "the smallest even order whose relative error is at most X").range(0.0, 1.0);
+    tool.option(&s.tolerance, "--tolerance", "X", "the smallest even order with a relative error <= X").range(0.0, 1.0);
     tool.option(&s.max_order, "--max-order", "D", "largest order for --tolerance; default 64").range(2, 4096)
         .needs("--tolerance");
     tool.option(&s.fir_taps, "--fir-taps", "K", "explicit first taps, exact; default 1, or the filter's delay and one")
@@ -44,7 +45,8 @@ cli::Tool describe(Settings& s)
     tool.option(&s.weights, "--weights", "FILE", "weight of each lag's squared error: .npy [L] or [filters, L]")
         .completes("file").outside_history();
     tool.option(&s.no_bound, "--no-bound", "", "leave the certified lower bound out");
-    tool.option(&s.plot, "--plot", "FILE", "draw error and bound as SVG (needs gnuplot)").completes("output").outside_history();
+    tool.option(&s.plot, "--plot", "FILE", "draw error and bound as SVG (needs gnuplot)").completes("output")
+        .outside_history();
     tool.option(&s.select, "--select", "GLOB", "only filters whose tensor's name matches");
     tool.check([&s] {
         if (s.orders == "none") {
@@ -54,7 +56,7 @@ cli::Tool describe(Settings& s)
     });
     tool.example("modal-fit --order 8 --json filters.npy", "Errors and bounds of order 8, one line a filter.");
     tool.example("hankel-spectrum student.mts | modal-fit --tolerance 0.01 | realize-ssm -o ssm.mts",
-                         "The smallest orders with a relative error of 1 %.");
+                 "The smallest orders with a relative error of 1 %.");
     tool.see_also({"hankel-spectrum(1)", "realize-ssm(1)", "stillhouse-model(5)"});
     return tool;
 }
@@ -119,8 +121,8 @@ Result fit_one(const Settings& s, const adapters::FilterBank& bank, Index i, Ind
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     const LagWeights weights(context, s.weights);
-    FilterTool tool(context, s.input, {s.select, {"poles", "residues", "fir", "order", "error", "sections", "cascade"}, true},
-                    s.plot);
+    FilterTool tool(context, s.input,
+                    {s.select, {"poles", "residues", "fir", "order", "error", "sections", "cascade"}, true}, s.plot);
     ThreadPool pool(context.threads());
     FitReport report(context, !s.no_bound);
 

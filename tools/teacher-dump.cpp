@@ -3,9 +3,7 @@
 
 #include "libcore/base/error.hpp"
 #include "tools/adapters/dump.hpp"
-#include "tools/adapters/precision.hpp"
-#include "tools/cli/context.hpp"
-#include "tools/cli/tool.hpp"
+#include "tools/model_run.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -142,10 +140,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
     const adapters::DumpTotals totals =
         s.tokens_alone()
             ? adapters::dump_tokens(source, wanted, tools)
-            : adapters::with_precision(context.precision(), context.device(), context.threads(),
-                                       [&](compute::Backend& backend, auto type) {
-                                           return adapters::dump(source, wanted, backend.on<decltype(type)>(), tools);
-                                       });
+            : with_backend(context, [&]<class T>(compute::Backend& backend, T) {
+                  return adapters::dump(source, wanted, backend.on<T>(), tools);
+              });
     context.note(std::to_string(totals.batches) + " batches, " + std::to_string(totals.tokens) + " tokens");
     return cli::Exit::ok;
 }

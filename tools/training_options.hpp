@@ -23,7 +23,9 @@ struct TrainingOptions {
     training::Schedule learning_rate(Index steps) const
     {
         using Curve = training::Schedule::Shape;
-        const Curve curve = schedule == "cosine" ? Curve::cosine : schedule == "linear" ? Curve::linear : Curve::constant;
+        const Curve curve = schedule == "cosine"   ? Curve::cosine
+                            : schedule == "linear" ? Curve::linear
+                                                   : Curve::constant;
         // of a short run the warmup is a fifth at most
         return {curve, rate, steps > 0 ? std::min(warmup, steps / 5) : warmup, steps, 0.0};
     }
@@ -33,8 +35,8 @@ struct TrainingOptions {
 inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::string& batch_default)
 {
     tool.option(&s.rate, "--lr", "X", "peak learning rate of AdamW").range(0.0, 1e3);
-    tool.option(&s.schedule, "--lr-schedule", "NAME", "what follows the warmup; where the number of steps is unknown the "
-                "rate stays at its peak").choices({"cosine", "linear", "constant"});
+    tool.option(&s.schedule, "--lr-schedule", "NAME", "what follows the warmup; where the number of steps is unknown "
+                "the rate stays at its peak").choices({"cosine", "linear", "constant"});
     tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak, at most a fifth of all").range(0, 1e12);
     tool.option(&s.weight_decay, "--weight-decay", "X", "decoupled, of matrices only").range(0.0, 1e3);
     tool.option(&s.decay_all, "--decay-all", "", "of all weights");

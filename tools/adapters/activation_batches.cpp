@@ -134,7 +134,8 @@ std::optional<training::Activations<T>> ActivationBatches<T>::gather()
     }
     for (std::size_t i = 0; i < have.size(); ++i) {
         if (!have[i]) {
-            const std::string what = static_cast<Index>(i) == layers_ ? "output" : "layers." + std::to_string(i) + ".input";
+            const bool last = static_cast<Index>(i) == layers_;
+            const std::string what = last ? "output" : "layers." + std::to_string(i) + ".input";
             throw_error(ErrorCode::bad_data, "batch " + std::to_string(*number) + " has no tensor " + what +
                         ": the residual stream of every layer is needed; run teacher-dump with --show residual and "
                         "without --layers");

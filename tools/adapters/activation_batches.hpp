@@ -12,8 +12,8 @@
 
 namespace stillhouse::adapters {
 
-/// Reads `batches.N.*` in the order of the stream, one batch in memory at a time. Tensors that are no activations are kept
-/// for the end of the output.
+/// Reads `batches.N.*` in the order of the stream, one batch in memory at a time. Tensors that are no activations are
+/// kept for the end of the output.
 template <class T>
 class ActivationBatches {
 public:
@@ -45,7 +45,10 @@ template <class T>
 class StepSource {
 public:
     using Next = std::function<std::optional<training::Activations<T>>()>;
-    StepSource(Next next, Index rows, Index accumulate) : next_(std::move(next)), rows_(rows), accumulate_(accumulate) {}
+    StepSource(Next next, Index rows, Index accumulate)
+        : next_(std::move(next)), rows_(rows), accumulate_(accumulate)
+    {
+    }
 
     /// Empty when nothing is left; fewer sequences than asked for at the end or where lengths change.
     std::vector<training::Activations<T>> step();

@@ -2,6 +2,7 @@
 // The stream of a teacher-dump through a layer-wise training.
 #include "tools/adapters/distillation.hpp"
 
+#include "tools/adapters/loss_summary.hpp"
 #include "tools/adapters/student_stream.hpp"
 
 #include <deque>
@@ -23,15 +24,6 @@ Index tokens_asked_for(const formats::List& history)
         return limit != nullptr && !limit->is_null() ? limit->integer() : 0;
     }
     return 0;
-}
-
-double mean(const double* x, Index n)
-{
-    double sum = 0.0;
-    for (Index i = 0; i < n; ++i) {
-        sum += x[i];
-    }
-    return sum / static_cast<double>(n);
 }
 
 std::string losses_text(const std::vector<double>& losses)
@@ -144,10 +136,9 @@ auto Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, std::vector<
     }
     done.steps = trainer.steps();
     for (const auto& of_layer : losses) {
-        const auto n = static_cast<Index>(of_layer.size());
-        const Index tenth = std::max<Index>(1, n / 10);
-        done.first_loss.push_back(n > 0 ? mean(of_layer.data(), tenth) : 0.0);
-        done.last_loss.push_back(n > 0 ? mean(of_layer.data() + n - tenth, tenth) : 0.0);
+        const LossSummary summary(of_layer);
+        done.first_loss.push_back(summary.first);
+        done.last_loss.push_back(summary.last);
     }
     return done;
 }

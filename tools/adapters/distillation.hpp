@@ -58,8 +58,8 @@ private:
     Index epochs_left_;
 };
 
-/// The student, then for each layer a note {layer, mixer, explained_before, explained_after, loss_first, loss_last} of the
-/// start and the steps, then what else the dump held; finishes the stream.
+/// The student, then for each new mixer a note {about, layer, explained_before, explained_after, loss_first, loss_last}
+/// of the start and the steps that there were, then what else the dump held; finishes the stream.
 template <class T>
 void write_distilled(formats::StreamWriter writer, const Distillation<T>& work, models::Network<T>& student,
                      const std::vector<training::LayerReport>& start,

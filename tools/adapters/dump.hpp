@@ -27,8 +27,6 @@ struct DumpRequest {
     Index part = 1, parts = 1;                   // of --shard
     bool weights = true;                         // written before the batches
     Shown shown;                                 // nothing: tokens alone, no network is made
-
-    bool runs_network() const { return shown.any(); }
 };
 
 /// What the tool lends.

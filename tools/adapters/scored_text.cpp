@@ -39,7 +39,8 @@ void require_windows(const ScoredText& text)
 {
     if (text.windows.empty()) {
         throw_error(ErrorCode::bad_data, "no token to score: " + std::to_string(text.encoded) + " tokens in " +
-                                             std::to_string(text.documents) + " documents; at least two in one are needed");
+                                             std::to_string(text.documents) +
+                                             " documents; at least two in one are needed");
     }
 }
 

@@ -28,11 +28,13 @@ struct ScoredTextOptions {
     Index limit = -1;                            // tokens of each document; -1: all
 };
 
-/// Each text is a document, encoded without the special tokens that the tokenizer adds. Error{bad_data}: no token to score.
+/// Each text is a document, encoded without the special tokens that the tokenizer adds. Error{bad_data}: no token to
+/// score.
 ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tokenizer& tokenizer,
                         const ScoredTextOptions& options);
 
-/// A token file (token_source.hpp), each row of a 2-D one a document. Error{bad_data}: as above, and what is in the file.
+/// A token file (token_source.hpp), each row of a 2-D one a document. Error{bad_data}: as above, and what is in the
+/// file.
 ScoredText scored_tokens(const std::string& path, Index vocabulary, const ScoredTextOptions& options,
                          const TokenSource::Open& open);
 

@@ -99,10 +99,15 @@ MixerConfig mixer_config(const NetworkConfig& teacher, const StudentOptions& opt
     mixer.form = options.filter == "modal"      ? FilterForm::modal
                  : options.filter == "implicit" ? FilterForm::implicit_mlp
                                                 : FilterForm::free_taps;
-    mixer.filter_order = options.order;
+    const Index lags = mixer.filter_length - mixer.delay - 1;
+    mixer.filter_order = options.order.value_or(std::clamp<Index>(lags / 2, 1, 16));
     mixer.implicit.width = options.filter_width;
     mixer.implicit.features = options.filter_features;
     mixer.implicit.frequency = options.filter_frequency;
+    if (mixer.form == FilterForm::implicit_mlp && options.filter_features % 2 == 0) {
+        throw_error(ErrorCode::bad_argument, "--filter-features " + std::to_string(options.filter_features) +
+                                                 ": an odd number is expected, a position and pairs of waves");
+    }
     const Index heads = options.heads.value_or(teacher.heads);
     if (options.mixer == "multihyena") {
         mixer.kind = MixerKind::multihyena;
@@ -132,8 +137,9 @@ NetworkConfig student_config(const NetworkConfig& teacher, const StudentOptions&
     Index replaced = 0;
     for (std::size_t i = 0; i < student.mixers.size(); ++i) {
         if (teacher.mixers[i].kind != MixerKind::attention) {
-            throw_error(ErrorCode::bad_data, "layer " + std::to_string(i) + " is no attention: layer-distill replaces the "
-                                             "attention of a teacher; fine-tune trains a student further");
+            throw_error(ErrorCode::bad_data, "layer " + std::to_string(i) +
+                                                 " is no attention: layer-distill replaces the attention of a teacher; "
+                                                 "fine-tune trains a student further");
         }
         if (!kept.layers[i]) {
             student.mixers[i] = mixer_config(teacher, options, context, kept.heads[i]);

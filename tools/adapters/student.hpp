@@ -17,7 +17,7 @@ struct StudentOptions {
     std::string filter = "modal";                // modal | implicit | free
     std::optional<Index> heads;                  // filters, and heads of multihyena
     std::optional<Index> length;                 // of the filters; default the context
-    Index order = 16;                            // states of a modal filter
+    std::optional<Index> order;                  // states of a modal filter; default 16, at most half the lags
     Index filter_width = 64;
     Index filter_features = 33;
     double filter_frequency = 14.0;
@@ -28,7 +28,8 @@ struct StudentOptions {
 
 /// The configuration of the student; every layer gets the same mixer, but what `keep` names. `context` is the length of
 /// the teacher's sequences. Error{bad_argument} names the option that contradicts the teacher.
-models::NetworkConfig student_config(const models::NetworkConfig& teacher, const StudentOptions& options, Index context);
+models::NetworkConfig student_config(const models::NetworkConfig& teacher, const StudentOptions& options,
+                                     Index context);
 
 /// Takes the attention weights of the layers that `student` replaces out of `weights`; the rows of kept heads stay
 /// behind as copies under the same names.

@@ -37,8 +37,9 @@ void write_student(formats::StreamWriter& writer, const Texts& texts, models::Ne
         for (Index layer = 0; layer < config.layers; ++layer) {
             const std::string prefix = mixer_prefix(layer);
             if (filter_changed[static_cast<std::size_t>(layer)] && name.starts_with(prefix)) {
-                const bool trained = config.mixers[static_cast<std::size_t>(layer)].form == models::FilterForm::free_taps;
-                return derived_from_filter(name) || (name == prefix + "filter" && !trained);
+                const auto form = config.mixers[static_cast<std::size_t>(layer)].form;
+                return derived_from_filter(name) ||
+                       (name == prefix + "filter" && form != models::FilterForm::free_taps);
             }
         }
         return false;

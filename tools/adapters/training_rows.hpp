@@ -25,8 +25,8 @@ public:
     /// Batches from the beginning. Samples go on where they ended: no row comes twice.
     NextBatch begin(const Control& control);
 
-    /// Gradient steps of `accumulate` batches: as asked for, by steps or by tokens, else what the input holds (it is read
-    /// once to count); -1 when it can be read only once.
+    /// Gradient steps of `accumulate` batches: as asked for, by steps or by tokens, else what the input holds (it is
+    /// read once to count); -1 when it can be read only once.
     Index steps(std::optional<Index> asked, std::optional<Index> tokens, Index accumulate) const;
 
     /// The first 64 windows of a text, at the context of the training.

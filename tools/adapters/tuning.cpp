@@ -4,6 +4,7 @@
 
 #include "formats/glob.hpp"
 #include "libcore/training/trainable.hpp"
+#include "tools/adapters/loss_summary.hpp"
 #include "tools/adapters/student_stream.hpp"
 
 #include <algorithm>
@@ -13,15 +14,6 @@
 namespace stillhouse::adapters {
 
 namespace {
-
-double mean(const double* x, Index n)
-{
-    double sum = 0.0;
-    for (Index i = 0; i < n; ++i) {
-        sum += x[i];
-    }
-    return n > 0 ? sum / static_cast<double>(n) : 0.0;
-}
 
 void require_match(const models::NetworkConfig& config, const char* option, const std::vector<std::string>& globs)
 {
@@ -144,10 +136,9 @@ Tuned tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, c
     if (best.size() > 0) {
         network.refresh();
     }
-    const auto n = static_cast<Index>(losses.size());
-    const Index tenth = std::min(n, std::max<Index>(1, n / 10));
-    done.first_loss = mean(losses.data(), tenth);
-    done.last_loss = mean(losses.data() + n - tenth, tenth);
+    const LossSummary summary(losses);
+    done.first_loss = summary.first;
+    done.last_loss = summary.last;
     return done;
 }
 

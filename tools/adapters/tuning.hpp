@@ -32,15 +32,15 @@ struct Tuned {
     std::vector<std::pair<Index, double>> valid; // step, perplexity
 };
 
-/// `begin` is asked for the batches, and for them again when they have ended before the last of plan.steps. With patience
-/// the weights of the best look are put back at the end. `say` hears of each look.
+/// `begin` is asked for the batches, and for them again when they have ended before the last of plan.steps. With
+/// patience the weights of the best look are put back at the end. `say` hears of each look.
 template <class T>
 Tuned tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
            const std::function<NextBatch()>& begin, const TuningPlan& plan,
            const std::function<void(const std::string&)>& say, const Control& control);
 
-/// The trained network in the place of the model it came from, then a note {about, steps, tokens, loss_first, loss_last,
-/// valid}; finishes the stream. `changed`: names of weights, or empty for all.
+/// The trained network in the place of the model it came from, then a note {about, steps, tokens, loss_first,
+/// loss_last, valid}; finishes the stream. `changed`: names of weights, or empty for all.
 template <class T>
 void write_tuned(formats::StreamWriter writer, const Model<T>& model, models::Network<T>& network,
                  const std::vector<std::string>& changed, const Tuned& done);

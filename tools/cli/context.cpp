@@ -162,17 +162,6 @@ formats::Overwrite Context::overwrite() const
     return state_->settings->force ? formats::Overwrite::replace : formats::Overwrite::refuse;
 }
 
-std::string Context::data_file(const std::string& name) const
-{
-    std::string path = find_data(name);
-    if (path.empty()) {
-        throw_error(ErrorCode::io,
-                    name + ": not found in ../share/stillhouse beside the binary; set STILLHOUSE_DATA_DIR to "
-                           "the folder that holds it");
-    }
-    return path;
-}
-
 formats::StreamReader Context::open_stream(const std::string& path)
 {
     if (is_standard(path) && is_terminal(STDIN_FILENO)) {

@@ -35,13 +35,10 @@ public:
     /// Any input by name, for readers of other formats; registers it for the same-file check.
     formats::Fd open_input(const std::string& path);
 
-    /// A file that comes with stillhouse, below share/stillhouse: beside the binary, else in STILLHOUSE_DATA_DIR.
-    std::string data_file(const std::string& name) const;
-
     /// Refuses, before work begins: a terminal as binary output (exit 2), an existing file without -f (4), the same
     /// file in and out (2). Call it first thing in run, before long work; idempotent.
     void check_output(bool binary = true);
-    /// True when results are to be printed on standard output and the stream then goes only to -o (commands.md: --json,
+    /// True when results are to be printed on standard output and the stream then goes only to -o (--json,
     /// or a terminal without -o).
     bool prints_results() const;
     /// True when a stream is to be written at all: always, unless prints_results() and there is no -o.

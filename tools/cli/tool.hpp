@@ -103,7 +103,11 @@ public:
     /// An example that the tests do not run (it needs what a clone lacks, or minutes).
     Tool& example_not_run(std::string command, std::string what_it_does);
 
-    struct Argument { std::vector<std::string>* target = nullptr; std::string placeholder, about; int least = 0, most = 0; };
+    struct Argument {
+        std::vector<std::string>* target = nullptr;
+        std::string placeholder, about;
+        int least = 0, most = 0;
+    };
     struct Example { std::string command, what; bool runnable = true; };
     struct Verb;
     std::string name, one_line, about_text;
