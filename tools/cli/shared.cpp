@@ -174,7 +174,7 @@ std::vector<Variable> environment_of(const Tool& tool)
         }
     }
     variables.push_back({"STILLHOUSE_DATA_DIR",
-                         "presets and teachers, where they do not lie in ../share/stillhouse beside the binaries"});
+                         "presets, where they do not lie in ../share/stillhouse beside the binaries"});
     variables.push_back({"NO_COLOR", "no colours when set and not empty, unless --color says always"});
     return variables;
 }
