@@ -167,10 +167,10 @@ std::vector<Continuation> Generator<T>::run_batch(const std::vector<const Prompt
     const Index vocabulary = network_.config().vocabulary;
     const Index before = from == nullptr ? 0 : static_cast<Index>(from->tokens.size());
     const Index length = before + static_cast<Index>(prompts.front()->ids.size());
-    // The last token needs no position: it is never fed back.
-    const Index room = context_limit(network_.config()) < 0 ? options_.tokens
-                                                            : context_limit(network_.config()) - length + 1;
-    const Index limit = std::min(options_.tokens, room - (to != nullptr ? 1 : 0));
+    // The last token needs no position, for it is never fed back, unless the state behind it is kept.
+    const Index positions = context_limit(network_.config());
+    const Index limit = positions < 0 ? options_.tokens
+                                      : std::min(options_.tokens, positions - length + (to != nullptr ? 0 : 1));
 
     std::vector<Row> rows;
     for (const Prompt* prompt : prompts) {
