@@ -2,6 +2,7 @@
 // Streams, .npy and .safetensors as one sequence of tensors.
 #include "formats/npy.hpp"
 #include "libcore/base/error.hpp"
+#include "tools/adapters/filter_names.hpp"
 #include "tools/adapters/filters.hpp"
 
 #include <filesystem>
@@ -17,20 +18,27 @@ bool ends_with(const std::string& text, std::string_view end)
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
+/// What one of several .npy files holds: a stem that says it ("layer.poles", "fir") stands, any other is a filter's.
+std::string array_name(const std::string& path)
+{
+    const std::string stem = std::filesystem::path(path).stem().string();
+    for (const char* part : {"filter", "poles", "residues", "fir", "order", "sections", "cascade"}) {
+        if (last_part(stem) == part) {
+            return stem;
+        }
+    }
+    return stem + ".filter";
+}
+
 }  // namespace
 
 ArrayInput::ArrayInput(const std::vector<std::string>& paths, Openers openers)
     : paths_(paths.empty() ? std::vector<std::string>{"-"} : paths), openers_(std::move(openers))
 {
     name_ = paths_.front() == "-" ? "standard input" : paths_.front();
-    std::size_t n_npy = 0;
-    for (const std::string& path : paths_) {
-        n_npy += ends_with(path, ".npy") ? 1 : 0;
-    }
     for (const std::string& path : paths_) {
         if (ends_with(path, ".npy")) {
-            const std::string stem = std::filesystem::path(path).stem().string();
-            arrays_.push_back({path, 0, 0, n_npy == 1 && paths_.size() == 1 ? "filter" : stem});
+            arrays_.push_back({path, 0, 0, paths_.size() == 1 ? "filter" : array_name(path)});
         } else if (ends_with(path, ".safetensors")) {
             files_.push_back(std::make_unique<formats::SafetensorsFile>(path));
             for (std::size_t i = 0; i < files_.back()->tensors().size(); ++i) {
