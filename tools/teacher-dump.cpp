@@ -114,8 +114,8 @@ adapters::DumpRequest request(const Settings& s, const models::NetworkConfig& co
                      context.shard().parts > 1};
     for (const Index layer : s.layers.values) {
         if (layer >= config.layers) {
-            throw_error(ErrorCode::bad_argument, "--layers: layer " + std::to_string(layer) + " of a model of " +
-                                                     std::to_string(config.layers));
+            throw_error(ErrorCode::bad_argument, "--layers names layer " + std::to_string(layer) + ", the last is " +
+                                                     std::to_string(config.layers - 1));
         }
     }
     return request;

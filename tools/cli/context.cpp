@@ -79,10 +79,21 @@ void refuse_unwritable(const std::string& path)
     }
 }
 
-/// The two names are the same place: one existing file, or one name of a file to come.
+/// `file` is there already, and what a model folder is made of.
+bool is_part_of(const std::string& folder, const std::string& file)
+{
+    std::error_code failed;
+    const std::filesystem::path path(file);
+    const std::string kind = path.extension().string();
+    const std::string parent = path.parent_path().string();
+    return (kind == ".json" || kind == ".safetensors") && std::filesystem::is_directory(folder, failed) &&
+           std::filesystem::exists(path, failed) && formats::same_file(folder, parent.empty() ? "." : parent);
+}
+
+/// The two names are the same place: one existing file, one name of a file to come, or a file of the folder `a`.
 bool same_place(const std::string& a, const std::string& b)
 {
-    return !is_standard(a) && !is_standard(b) && (a == b || formats::same_file(a, b));
+    return !is_standard(a) && !is_standard(b) && (a == b || formats::same_file(a, b) || is_part_of(a, b));
 }
 
 /// Everything that this run reads: what was opened, what is to be, and the files that options name.

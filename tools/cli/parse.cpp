@@ -74,6 +74,9 @@ std::string explain(const Tool& tool, const CLI::ParseError& fault)
 
 [[noreturn]] void refuse_extra(const Tool& tool, const std::string& argument)
 {
+    if (!tool.verbs.empty()) {
+        refuse("unknown verb '" + argument + "'" + see_help(tool));
+    }
     refuse("unexpected argument '" + argument + "': " +
            (tool.positional.target == nullptr
                 ? "none is taken"
@@ -338,6 +341,11 @@ void check_combinations(Tool& tool, const Givens& given)
     for (const Option& option : tool.options) {
         if (!is_given(&option)) {
             continue;
+        }
+        const auto& values = given.at(&option).values;
+        const bool names_file = option.completion == "file" || option.completion == "output";
+        if (names_file && std::find(values.begin(), values.end(), "") != values.end()) {
+            refuse(option.flag() + " is an empty name; name a file");
         }
         for (const std::string& name : option.excluded) {
             const Option* other = find_option(tool, (name.size() == 1 ? "-" : "--") + name);
