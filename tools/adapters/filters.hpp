@@ -21,7 +21,7 @@
 namespace stillhouse::adapters {
 
 /// The frames of one stream, or the arrays of .npy and .safetensors files, one after the other. A bare .npy is called
-/// `filter`, several by their stems.
+/// `filter`, several by their stems, with `.filter` behind where the stem does not say what it is.
 class ArrayInput {
 public:
     struct Openers {
