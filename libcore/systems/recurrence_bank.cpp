@@ -78,9 +78,15 @@ void RecurrenceBank<T>::step(const T* u, const Index* filter_of, Index signals, 
         narrow_->step(u, filter_of, signals, state, y);
         return;
     }
-    for (Index i = 0; i < signals; ++i) {
-        scan({u + i, 1, 1}, filter_of + i, state + i * state_size(), {y + i, 1, 1});
-    }
+    // all states at once: one after the other they would cost an allocation a signal and token
+    const auto bytes = static_cast<std::size_t>(signals * wide_->state_size()) * sizeof(double);
+    thread_local std::vector<double> inputs, numbers;
+    inputs.assign(u, u + signals);
+    numbers.resize(static_cast<std::size_t>(signals * wide_->state_size()));
+    std::memcpy(numbers.data(), state, bytes);
+    wide_->step(inputs.data(), filter_of, signals, numbers.data(), inputs.data());
+    std::memcpy(state, numbers.data(), bytes);
+    std::transform(inputs.begin(), inputs.end(), y, [](double x) { return static_cast<T>(x); });
 }
 
 template <class T>

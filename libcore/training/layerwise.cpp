@@ -121,33 +121,25 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
     };
 
     for (Index i = 0; i < config.layers; ++i) {
-        if (trains(i)) {
-            Layer& layer = *layers_[static_cast<std::size_t>(i)];
-            layer.gradient.fill_zero();
-            layer.loss = 0.0;
-            double square = 0.0;
-            for (const auto* piece : pieces) {
-                const auto x = piece->stream(i, width);
+        if (!trains(i)) {
+            continue;
+        }
+        Layer& layer = *layers_[static_cast<std::size_t>(i)];
+        layer.gradient.fill_zero();
+        layer.loss = 0.0;
+        double square = 0.0;
+        for (const auto* piece : pieces) {
+            const auto x = piece->stream(i, width);
+            if (block) {
                 square += squared_difference<T>(pool, piece->stream(i + 1, width).data, x.data, x.size(), 0.0, nullptr);
-            }
-            layer.scale = 1.0 / std::max(square, 1e-300);
-        }
-    }
-    if (!block) {
-        // the denominators of the mixer's objective are the teacher's own mixer outputs, which no drift has touched
-        for (Index i = 0; i < config.layers; ++i) {
-            if (trains(i)) {
-                Layer& layer = *layers_[static_cast<std::size_t>(i)];
-                double square = 0.0;
-                for (const auto* piece : pieces) {
-                    const auto x = piece->stream(i, width);
-                    Buffer<T> a(x.size()), zero(x.size());
-                    mixer_target<T>(student_, *layer.attention, i, *piece, x, {a.data(), x.batch, x.length, width});
-                    square += squared_difference<T>(pool, a.data(), zero.data(), a.size(), 0.0, nullptr);
-                }
-                layer.scale = 1.0 / std::max(square, 1e-300);
+            } else {
+                // the teacher's own mixer outputs, which no drift has touched
+                Buffer<T> a(x.size()), zero(x.size());
+                mixer_target<T>(student_, *layer.attention, i, *piece, x, {a.data(), x.batch, x.length, width});
+                square += squared_difference<T>(pool, a.data(), zero.data(), a.size(), 0.0, nullptr);
             }
         }
+        layer.scale = 1.0 / std::max(square, 1e-300);
     }
 
     for (const auto* piece : pieces) {
