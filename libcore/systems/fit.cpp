@@ -141,6 +141,9 @@ std::optional<Fit> from_start(const FitProblem& problem, const FitOptions& optio
 Fit fit_modal(std::span<const double> h, const FitOptions& options, const Control& control)
 {
     check(h, options);
+    if (options.objective != Objective::l2 || !options.input_spectrum.empty() || options.extension != 1.0) {
+        throw_error(ErrorCode::unsupported, "this objective has no fit yet; use the l2 error over the horizon");
+    }
     Fit fit;
     fit.system.fir.assign(h.begin(), h.begin() + options.fir_taps);
     double largest = 0.0;
@@ -211,8 +214,33 @@ Fit fit_modal(std::span<const double> h, const FitOptions& options, const Contro
     fit.system.sections = best.sections;
     fit.system.readout.assign(readout.data(), readout.data() + readout.size());
     fit.error = error_of(best.sections, readout, problem.g);
+    fit.objective = fit.error;
     fit.iterations = best.iterations;
     return finish(std::move(fit));
+}
+
+std::vector<Fit> fit_orders(std::span<const double> h, std::span<const Index> orders, FitOptions options,
+                            const Control& control)
+{
+    std::vector<Fit> fits;
+    for (const Index order : orders) {
+        options.order = order;
+        fits.push_back(fit_modal(h, options, control));
+    }
+    return fits;
+}
+
+std::vector<Fit> fit_shared(std::span<const double> filters, Index length, const FitOptions& options,
+                            const Control& control)
+{
+    if (length < 1 || static_cast<Index>(filters.size()) % length != 0) {
+        throw_error(ErrorCode::bad_data, std::to_string(filters.size()) + " taps are no whole number of filters of " +
+                    std::to_string(length));
+    }
+    if (static_cast<Index>(filters.size()) > length) {
+        throw_error(ErrorCode::unsupported, "several filters cannot share their poles yet");
+    }
+    return {fit_modal(filters, options, control)};
 }
 
 Fit fit_to_tolerance(std::span<const double> h, double tolerance, Index max_order, FitOptions options,
