@@ -31,6 +31,7 @@ public:
     /// One step on the entries of `gradient`; weights of the same name are updated.
     void step(ThreadPool& pool, const models::Parameters<T>& gradient, double rate, models::Parameters<T>& weights);
     Index steps() const { return steps_; }
+    void resume_at(Index steps) { steps_ = steps; }      // with both moments restored, as if these had been taken
     models::Parameters<T>& first() { return first_; }
     models::Parameters<T>& second() { return second_; }
 

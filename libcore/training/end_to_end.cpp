@@ -155,6 +155,14 @@ double EndToEndTrainer<T>::step(const std::vector<TokenRows>& pieces, const mode
 }
 
 template <class T>
+void EndToEndTrainer<T>::resume_at(Index steps)
+{
+    steps_ = steps;
+    optimizer_.resume_at(steps);
+    network_.refresh();
+}
+
+template <class T>
 void EndToEndTrainer<T>::use_average()
 {
     for (const auto& entry : average_) {

@@ -38,6 +38,10 @@ public:
     double step(const std::vector<TokenRows>& pieces, const models::Network<T>* teacher);
 
     Index steps() const { return steps_; }
+    /// What a checkpoint keeps beside the weights: put back, the next step is bit for bit the one that would have come.
+    AdamW<T>& optimizer() { return optimizer_; }
+    models::Parameters<T>& average() { return average_; }                // empty without an average
+    void resume_at(Index steps);         // after weights, moments and average were put back
     /// Puts the averaged weights into the network (no effect without an average).
     void use_average();
 

@@ -52,6 +52,20 @@ template <class T>
 LayerwiseTrainer<T>::~LayerwiseTrainer() = default;
 
 template <class T>
+AdamW<T>* LayerwiseTrainer<T>::optimizer(Index layer)
+{
+    auto& of_layer = layers_.at(static_cast<std::size_t>(layer));
+    return of_layer != nullptr ? of_layer->optimizer.get() : nullptr;
+}
+
+template <class T>
+void LayerwiseTrainer<T>::resume_at(Index steps)
+{
+    steps_ = steps;
+    student_.refresh();
+}
+
+template <class T>
 Index LayerwiseTrainer<T>::trained_layers() const
 {
     Index n = 0;

@@ -42,6 +42,10 @@ public:
     /// trained). Error{bad_data} when a loss is not finite.
     std::vector<double> step(const std::vector<const Activations<T>*>& pieces);
     Index steps() const { return steps_; }
+    /// What a checkpoint keeps beside the weights of the mixers: put back, the next step is bit for bit the one that
+    /// would have come. Null where attention stayed.
+    AdamW<T>* optimizer(Index layer);
+    void resume_at(Index steps);         // after weights and moments were put back and each optimizer's steps set
     Index trained_layers() const;
 
 private:
