@@ -200,6 +200,36 @@ Buffer<std::byte> transposed(const Buffer<std::byte>& source, const Shape& shape
     return target;
 }
 
+[[noreturn]] void refuse_cut(std::uint64_t found, std::uint64_t bytes)
+{
+    bad("the array ends after " + std::to_string(found) + " of " + std::to_string(bytes) +
+        " bytes; the file is cut");
+}
+
+void refuse_more(Fd& input, std::uint64_t bytes)
+{
+    std::byte more{};
+    if (input.read_full(&more, 1) != 0) {
+        bad("bytes behind the " + std::to_string(bytes) + " of the array; one array a file is read");
+    }
+}
+
+// Little-endian, and no uint64 that int64 lacks; `before`: elements of 8 bytes that came earlier.
+void to_native(const NpyHeader& npy, std::byte* bytes, std::size_t n, std::uint64_t before)
+{
+    if (npy.swapped) {
+        swap_bytes(bytes, n, npy.dtype);
+    }
+    if (npy.was_u64) {
+        for (std::size_t i = 7; i < n; i += 8) {
+            if ((std::to_integer<unsigned>(bytes[i]) & 0x80U) != 0) {
+                bad("element " + std::to_string(before + i / 8) +
+                    " of type uint64 is 2^63 or more, int64 is the widest that is kept");
+            }
+        }
+    }
+}
+
 }  // namespace
 
 NpyHeader read_npy_header(Fd& input)
@@ -242,20 +272,20 @@ NpyHeader read_npy_header(Fd& input)
 
 Tensor read_npy(Fd& input, const std::string& name)
 {
-    const NpyHeader npy = read_npy_header(input);
+    return read_npy(input, read_npy_header(input), name);
+}
+
+Tensor read_npy(Fd& input, const NpyHeader& npy, const std::string& name)
+{
     return with_context(input.name(), [&] {
         Tensor tensor;
         tensor.header.name = name;
         tensor.header.dtype = npy.dtype;
         tensor.header.shape = npy.shape;
         const std::uint64_t bytes = tensor.header.bytes();
-        const auto cut = [&](std::uint64_t found) {
-            bad("the array ends after " + std::to_string(found) + " of " + std::to_string(bytes) +
-                " bytes; the file is cut");
-        };
         const std::optional<std::uint64_t> left = input.bytes_left();
         if (left && *left < bytes) {
-            cut(*left);
+            refuse_cut(*left, bytes);
         }
         // On a pipe the declared size is not believed: memory grows with what comes.
         constexpr std::uint64_t piece = std::uint64_t{1} << 28U;
@@ -265,7 +295,7 @@ Tensor read_npy(Fd& input, const std::string& name)
         for (;;) {
             done += input.read_full(tensor.data.data() + done, static_cast<std::size_t>(have - done));
             if (done < have) {
-                cut(done);
+                refuse_cut(done, bytes);
             }
             if (done == bytes) {
                 break;
@@ -275,26 +305,38 @@ Tensor read_npy(Fd& input, const std::string& name)
             std::memcpy(larger.data(), tensor.data.data(), static_cast<std::size_t>(done));
             tensor.data = std::move(larger);
         }
-        std::byte more{};
-        if (input.read_full(&more, 1) != 0) {
-            bad("bytes behind the " + std::to_string(bytes) + " of the array; one array a file is read");
-        }
-        if (npy.swapped) {
-            swap_bytes(tensor.data.data(), static_cast<std::size_t>(bytes), npy.dtype);
-        }
-        if (npy.was_u64) {
-            for (std::uint64_t i = 7; i < bytes; i += 8) {
-                if ((std::to_integer<unsigned>(tensor.data.data()[i]) & 0x80U) != 0) {
-                    bad("element " + std::to_string(i / 8) +
-                        " of type uint64 is 2^63 or more, int64 is the widest that is kept");
-                }
-            }
-        }
+        refuse_more(input, bytes);
+        to_native(npy, tensor.data.data(), static_cast<std::size_t>(bytes), 0);
         if (npy.fortran && npy.shape.size() > 1) {
             tensor.data = transposed(tensor.data, npy.shape, size_of(npy.dtype));
         }
         return tensor;
     });
+}
+
+void read_npy_pieces(Fd& input, const NpyHeader& npy, const std::function<void(const std::byte*, std::size_t)>& use)
+{
+    if (npy.fortran && npy.shape.size() > 1) {
+        const Tensor tensor = read_npy(input, npy, "");
+        use(tensor.data.data(), static_cast<std::size_t>(tensor.header.bytes()));
+        return;
+    }
+    const std::uint64_t bytes = static_cast<std::uint64_t>(element_count(npy.shape)) * size_of(npy.dtype);
+    Buffer<std::byte> piece(static_cast<Index>(std::min<std::uint64_t>(bytes, std::uint64_t{1} << 20U)));
+    for (std::uint64_t done = 0; done < bytes;) {
+        const std::size_t n = static_cast<std::size_t>(
+            std::min(bytes - done, static_cast<std::uint64_t>(piece.size())));
+        with_context(input.name(), [&] {
+            const std::size_t found = input.read_full(piece.data(), n);
+            if (found < n) {
+                refuse_cut(done + found, bytes);
+            }
+            to_native(npy, piece.data(), n, done / 8);
+        });
+        use(piece.data(), n);
+        done += n;
+    }
+    with_context(input.name(), [&] { refuse_more(input, bytes); });
 }
 
 std::string npy_header(DType dtype, const Shape& shape, std::size_t least)

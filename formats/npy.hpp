@@ -25,6 +25,10 @@ NpyHeader read_npy_header(Fd& input);
 /// The whole array, row-major and little-endian, as a tensor called `name`. Error{bad_data}: shorter or longer than its
 /// header says.
 Tensor read_npy(Fd& input, const std::string& name);
+/// The same behind a header that is already read.
+Tensor read_npy(Fd& input, const NpyHeader& header, const std::string& name);
+/// The payload in order, in pieces of whole elements and about a MiB, in constant memory (column-major: the whole).
+void read_npy_pieces(Fd& input, const NpyHeader& header, const std::function<void(const std::byte*, std::size_t)>& use);
 
 /// The bytes before the payload, a multiple of 64 and at least `least`. BF16, which .npy lacks, is for the caller to
 /// widen: Error{unsupported}.

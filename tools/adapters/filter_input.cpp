@@ -5,6 +5,7 @@
 #include "tools/adapters/filter_names.hpp"
 #include "tools/adapters/filters.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace stillhouse::adapters {
@@ -75,12 +76,18 @@ bool ArrayInput::rereadable() const
     return true;
 }
 
+std::optional<Index> ArrayInput::arrays() const
+{
+    return stream_ ? std::nullopt : std::optional<Index>(static_cast<Index>(arrays_.size()));
+}
+
 Frame ArrayInput::next()
 {
     if (stream_) {
         return stream_->next();
     }
-    loaded_.reset();
+    npy_.reset();
+    header_ = {};
     return at_ < arrays_.size() ? (++at_, Frame::tensor) : Frame::end;
 }
 
@@ -89,22 +96,33 @@ const formats::TensorHeader& ArrayInput::header() const
     if (stream_) {
         return stream_->header();
     }
-    return const_cast<ArrayInput*>(this)->array().header;        // loads a .npy at the first look
+    const_cast<ArrayInput*>(this)->open_array();
+    return header_;
 }
 
-const formats::Tensor& ArrayInput::array()
+const formats::StoredTensor* ArrayInput::stored() const
+{
+    const Array& array = arrays_[at_ - 1];
+    return ends_with(array.path, ".npy") ? nullptr : &files_[array.file]->tensors()[array.tensor];
+}
+
+void ArrayInput::open_array()
 {
     STILLHOUSE_CHECK(at_ >= 1 && at_ <= arrays_.size());
-    if (!loaded_) {
-        const Array& array = arrays_[at_ - 1];
-        if (ends_with(array.path, ".npy")) {
-            formats::Fd file = openers_.file(array.path);
-            loaded_ = formats::read_npy(file, array.name);
-        } else {
-            loaded_ = formats::read_stored(files_[array.file]->tensors()[array.tensor]);
-        }
+    if (!header_.name.empty()) {
+        return;
     }
-    return *loaded_;
+    const Array& array = arrays_[at_ - 1];
+    if (const formats::StoredTensor* tensor = stored()) {
+        with_context(array.path, [&] { formats::checked_data(*tensor); });
+        header_ = tensor->header;
+    } else {
+        npy_.emplace(openers_.file(array.path));
+        npy_header_ = formats::read_npy_header(*npy_);
+        header_.name = array.name;
+        header_.dtype = npy_header_.dtype;
+        header_.shape = npy_header_.shape;
+    }
 }
 
 formats::Tensor ArrayInput::read()
@@ -112,11 +130,32 @@ formats::Tensor ArrayInput::read()
     if (stream_) {
         return stream_->read();
     }
-    array();
-    formats::Tensor tensor;
-    tensor.header = loaded_->header;
-    tensor.data = loaded_->data.clone();
-    return tensor;
+    open_array();
+    const formats::StoredTensor* tensor = stored();
+    return tensor != nullptr ? formats::read_stored(*tensor)
+                             : formats::read_npy(*npy_, npy_header_, arrays_[at_ - 1].name);
+}
+
+void ArrayInput::read_pieces(const std::function<void(const std::byte*, std::size_t)>& use)
+{
+    if (stream_) {
+        stream_->read_pieces(use);
+        return;
+    }
+    open_array();
+    const formats::StoredTensor* tensor = stored();
+    if (tensor == nullptr) {
+        formats::read_npy_pieces(*npy_, npy_header_, use);
+        return;
+    }
+    const formats::MappedFile& file = files_[arrays_[at_ - 1].file]->file();
+    const std::uint64_t bytes = header_.bytes();
+    constexpr std::uint64_t piece = std::uint64_t{1} << 20U;
+    for (std::uint64_t done = 0; done < bytes; done += piece) {
+        const std::uint64_t n = std::min(piece, bytes - done);
+        use(tensor->data + done, static_cast<std::size_t>(n));
+        file.forget(tensor->data + done, tensor->data + done + n);
+    }
 }
 
 void ArrayInput::copy_to(formats::StreamWriter* writer)
@@ -126,9 +165,11 @@ void ArrayInput::copy_to(formats::StreamWriter* writer)
     }
     if (stream_) {
         stream_->copy_to(*writer);
-    } else {
-        writer->write(array());
+        return;
     }
+    writer->begin(header());
+    read_pieces([&](const std::byte* bytes, std::size_t n) { writer->append(bytes, n); });
+    writer->end();
 }
 
 }  // namespace stillhouse::adapters

@@ -175,7 +175,7 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
                last_part(parent(name)) != "ssm" && formats::glob_matches(run.select, base_of(name));
     };
     const ShardPlan shards = plan_shards(
-        plan, run, [&](const std::string& name) { return is_member(name) && last_part(name) == "fir"; },
+        input, plan, run, [&](const std::string& name) { return is_member(name) && last_part(name) == "fir"; },
         [](const formats::TensorHeader& header) { return header.shape.empty() ? Index{1} : header.shape[0]; });
     std::map<std::string, Parts> groups;         // not yet realized
     std::vector<std::string> begun;              // their bases, in the order of appearance

@@ -37,13 +37,15 @@ bool is_result(const FilterRun& run, const std::string& name, const std::functio
     return is_filter(front.empty() ? "filter" : front + ".filter");
 }
 
-std::optional<formats::Share> ShardPlan::share(Index item, Index rows) const
+std::optional<formats::Share> ShardPlan::share(Index item, Index rows, Index group) const
 {
     if (parts == 1) {
         return formats::Share{0, rows};
     }
     if (items == 1) {
-        return formats::share_of(rows, part, parts);
+        STILLHOUSE_CHECK(group >= 1 && rows % group == 0);
+        const formats::Share groups = formats::share_of(rows / group, part, parts);
+        return formats::Share{groups.first * group, groups.count * group};
     }
     const formats::Share mine = formats::share_of(items, part, parts);
     if (item < mine.first || item >= mine.first + mine.count) {
@@ -64,11 +66,16 @@ void ShardPlan::mark(formats::TensorHeader& header, const formats::Share& share,
     }
 }
 
-ShardPlan plan_shards(ArrayInput* plan, const FilterRun& run, const std::function<bool(const std::string&)>& counts,
+ShardPlan plan_shards(const ArrayInput& input, ArrayInput* plan, const FilterRun& run,
+                      const std::function<bool(const std::string&)>& counts,
                       const std::function<Index(const formats::TensorHeader&)>& rows)
 {
     ShardPlan result{run.part, run.parts, 0};
     if (run.parts == 1) {
+        return result;
+    }
+    if (plan == nullptr && input.arrays() == Index{1}) {
+        result.items = 1;
         return result;
     }
     if (plan == nullptr) {

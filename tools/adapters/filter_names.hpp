@@ -24,13 +24,15 @@ bool is_result(const FilterRun& run, const std::string& name, const std::functio
 struct ShardPlan {
     Index part = 1, parts = 1, items = 0;
 
-    /// Rows of the item-th tensor that are this shard's; nothing: none of the tensor.
-    std::optional<formats::Share> share(Index item, Index rows) const;
+    /// Rows of the item-th tensor that are this shard's, whole groups of them; nothing: none of the tensor.
+    std::optional<formats::Share> share(Index item, Index rows, Index group = 1) const;
     void mark(formats::TensorHeader& header, const formats::Share& share, Index rows) const;
 };
 
-/// Counts the items of a second view of the input. Error{bad_argument} where there is none and parts > 1.
-ShardPlan plan_shards(ArrayInput* plan, const FilterRun& run, const std::function<bool(const std::string&)>& counts,
+/// Counts the items: those of a second view of the input, or, where that is null, the one that a lone .npy (a named
+/// pipe may be one) holds. Error{bad_argument} where neither tells and parts > 1.
+ShardPlan plan_shards(const ArrayInput& input, ArrayInput* plan, const FilterRun& run,
+                      const std::function<bool(const std::string&)>& counts,
                       const std::function<Index(const formats::TensorHeader&)>& rows);
 
 }  // namespace stillhouse::adapters

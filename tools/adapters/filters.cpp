@@ -73,35 +73,142 @@ Index delay_of(const formats::TensorHeader& header, Index length)
     return lags;
 }
 
-FilterBank bank_of(const formats::Tensor& tensor, const formats::Share& share,
-                   std::vector<systems::ModalSystem> trained)
-{
-    const auto [total, length] = extents(tensor.header);
-    FilterBank bank;
-    bank.name = tensor.name();
-    bank.total = total;
-    bank.length = length;
-    bank.delay = delay_of(tensor.header, length);
-    bank.first = share.first;
-    bank.rows = share.count;
-    bank.dtype = tensor.header.dtype;
-    bank.values.resize(static_cast<std::size_t>(bank.rows * length));
-    convert_from(bank.dtype, tensor.data.data() + static_cast<std::size_t>(bank.first * length) * size_of(bank.dtype),
-                 bank.rows * length, bank.values.data());
-    for (Index i = 0; i < bank.rows; ++i) {
-        for (Index t = 0; t < length; ++t) {
-            const double x = bank.values[static_cast<std::size_t>(i * length + t)];
-            if (t < bank.delay && x != 0.0) {
-                throw_error(ErrorCode::bad_data, "filter " + std::to_string(bank.first + i) + " is not zero at lag " +
-                            std::to_string(t) + ", below its delay of " + std::to_string(bank.delay));
+/// Cuts the payload of a filter tensor, as it comes, into banks.
+class BankCutter {
+public:
+    BankCutter(const formats::TensorHeader& header, const formats::Share& share, Index group, const FilterRun& run,
+               std::vector<systems::ModalSystem> trained)
+        : trained_(std::move(trained))
+    {
+        const auto [total, length] = extents(header);
+        bank_.name = header.name;
+        bank_.total = total;
+        bank_.length = length;
+        bank_.delay = delay_of(header, length);
+        bank_.dtype = header.dtype;
+        bank_.from = share.first;
+        bank_.to = share.first + share.count;
+        bank_.group = group;
+        row_bytes_ = static_cast<std::uint64_t>(length) * size_of(header.dtype);
+        const Index most = std::max({run.block_lags / length, run.block_rows, Index{1}});
+        rows_ = std::min((most + group - 1) / group * group, std::max<Index>(share.count, 1));
+        begin_ = static_cast<std::uint64_t>(bank_.from) * row_bytes_;
+        end_ = static_cast<std::uint64_t>(bank_.to) * row_bytes_;
+        bank_.first = bank_.from;
+    }
+
+    /// The next n bytes of the tensor; `work` gets each bank when its last byte is there.
+    void add(const std::byte* bytes, std::size_t n, const std::function<void(const FilterBank&)>& work)
+    {
+        const std::uint64_t from = std::max(at_, begin_);
+        const std::uint64_t to = std::min(at_ + n, end_);
+        if (raw_.size() == 0) {
+            raw_ = Buffer<std::byte>(static_cast<Index>(static_cast<std::uint64_t>(rows_) * row_bytes_));
+        }
+        for (std::uint64_t next = from; next < to;) {
+            const std::uint64_t left = std::min<std::uint64_t>(static_cast<std::uint64_t>(raw_.size()),
+                                                               static_cast<std::uint64_t>(bank_.to - bank_.first) *
+                                                                   row_bytes_);
+            const std::uint64_t take = std::min(to - next, left - have_);
+            std::copy_n(bytes + (next - at_), take, raw_.data() + have_);
+            next += take;
+            have_ += take;
+            if (have_ == left) {
+                give(static_cast<Index>(left / row_bytes_), work);
             }
         }
+        at_ += n;
     }
-    if (static_cast<Index>(trained.size()) == total) {
-        bank.trained.assign(trained.begin() + bank.first, trained.begin() + bank.first + bank.rows);
+
+    /// At the end of the tensor: a share without a row gets an empty bank.
+    void finish(const std::function<void(const FilterBank&)>& work)
+    {
+        if (bank_.from == bank_.to) {
+            give(0, work);
+        }
     }
-    return bank;
-}
+
+private:
+    void give(Index rows, const std::function<void(const FilterBank&)>& work)
+    {
+        bank_.rows = rows;
+        bank_.values.resize(static_cast<std::size_t>(rows * bank_.length));
+        convert_from(bank_.dtype, raw_.data(), rows * bank_.length, bank_.values.data());
+        for (Index i = 0; i < rows; ++i) {
+            for (Index t = 0; t < bank_.delay; ++t) {
+                if (bank_.values[static_cast<std::size_t>(i * bank_.length + t)] != 0.0) {
+                    throw_error(ErrorCode::bad_data, "filter " + std::to_string(bank_.first + i) +
+                                " is not zero at lag " + std::to_string(t) + ", below its delay of " +
+                                std::to_string(bank_.delay));
+                }
+            }
+        }
+        if (static_cast<Index>(trained_.size()) == bank_.total) {
+            bank_.trained.assign(trained_.begin() + bank_.first, trained_.begin() + bank_.first + rows);
+        }
+        work(bank_);
+        bank_.first += rows;
+        have_ = 0;
+    }
+
+    std::vector<systems::ModalSystem> trained_;
+    FilterBank bank_;
+    Index rows_ = 1;                                     // of a bank
+    std::uint64_t row_bytes_ = 0, begin_ = 0, end_ = 0, at_ = 0, have_ = 0;
+    Buffer<std::byte> raw_;
+};
+
+/// Results of the banks of one tensor, one below the other.
+class JoinedResults {
+public:
+    void add(std::vector<formats::Tensor> results)
+    {
+        STILLHOUSE_CHECK(parts_.empty() || parts_.front().size() == results.size());
+        parts_.push_back(std::move(results));
+    }
+    void write(const std::string& owner, const ShardPlan& shards, const formats::Share& share, Index total,
+               formats::StreamWriter& writer)
+    {
+        for (std::size_t k = 0; !parts_.empty() && k < parts_.front().size(); ++k) {
+            formats::TensorHeader header = parts_.front()[k].header;
+            header.shape[0] = 0;
+            for (const std::vector<formats::Tensor>& part : parts_) {
+                const Shape& shape = part[k].header.shape;
+                STILLHOUSE_CHECK(shape.size() == header.shape.size() && part[k].header.dtype == header.dtype);
+                header.shape[0] += shape[0];
+                for (std::size_t i = 1; i < shape.size(); ++i) {
+                    STILLHOUSE_CHECK(i == 1 || shape[i] == header.shape[i]);
+                    header.shape[i] = std::max(header.shape[i], shape[i]);
+                }
+            }
+            header.name = owner + "." + header.name;
+            shards.mark(header, share, total);
+            const std::size_t row = row_bytes(header);
+            const std::vector<std::byte> zeros(row);
+            writer.begin(header);
+            for (std::vector<formats::Tensor>& part : parts_) {
+                const std::size_t own = row_bytes(part[k].header);
+                for (Index i = 0; i < part[k].header.shape[0]; ++i) {
+                    writer.append(part[k].data.data() + static_cast<std::size_t>(i) * own, own);
+                    writer.append(zeros.data(), row - own);
+                }
+                part[k].data = {};
+            }
+            writer.end();
+        }
+    }
+
+private:
+    static std::size_t row_bytes(const formats::TensorHeader& header)
+    {
+        std::size_t n = size_of(header.dtype);
+        for (std::size_t i = 1; i < header.shape.size(); ++i) {
+            n *= static_cast<std::size_t>(header.shape[i]);
+        }
+        return n;
+    }
+    std::vector<std::vector<formats::Tensor>> parts_;
+};
 
 }  // namespace
 
@@ -116,33 +223,47 @@ Index each_filter(ArrayInput& input, ArrayInput* plan, const FilterRun& run, for
     auto is_filter = [&](const std::string& name) {
         return last_part(name) == "filter" && formats::glob_matches(run.select, name);
     };
-    const ShardPlan shards = plan_shards(plan, run, is_filter, [](const formats::TensorHeader& header) {
+    const ShardPlan shards = plan_shards(input, plan, run, is_filter, [](const formats::TensorHeader& header) {
         return extents(header).first;
     });
     TrainedModes trained;
+    std::string config;
     std::optional<formats::Tensor> alone;        // the first tensor, until a second one shows that it is not the only
     Index seen = 0;                              // tensors of the input
     Index items = 0;                             // filter tensors met
     Index worked = 0;
 
-    auto process = [&](const formats::Tensor& tensor) {
-        with_context("tensor " + tensor.name(), [&] {
-            const Index rows = extents(tensor.header).first;
-            std::vector<systems::ModalSystem> modes = trained.of(tensor.name());
-            const std::optional<formats::Share> share = shards.share(items++, rows);
+    using Pieces = std::function<void(const std::function<void(const std::byte*, std::size_t)>&)>;
+    auto process = [&](const formats::TensorHeader& header, const Pieces& pieces) {
+        with_context("tensor " + header.name, [&] {
+            const Index rows = extents(header).first;
+            const Index group = run.group ? run.group(config, header.name, rows) : 1;
+            const std::optional<formats::Share> share = shards.share(items++, rows, group);
+            std::optional<BankCutter> cutter;
+            if (share) {
+                cutter.emplace(header, *share, group, run, trained.of(header.name));
+                ++worked;
+            }
+            JoinedResults results;
+            const auto use = [&](const FilterBank& bank) { results.add(work(bank)); };
             if (writer != nullptr) {
-                writer->write(tensor);
+                writer->begin(header);
             }
-            if (!share) {
-                return;
-            }
-            const FilterBank bank = bank_of(tensor, *share, std::move(modes));
-            ++worked;
-            for (formats::Tensor& result : work(bank)) {
-                result.header.name = tensor.name() + "." + result.header.name;
-                shards.mark(result.header, *share, rows);
+            pieces([&](const std::byte* bytes, std::size_t n) {
                 if (writer != nullptr) {
-                    writer->write(result);
+                    writer->append(bytes, n);
+                }
+                if (cutter) {
+                    cutter->add(bytes, n, use);
+                }
+            });
+            if (writer != nullptr) {
+                writer->end();
+            }
+            if (cutter) {
+                cutter->finish(use);
+                if (writer != nullptr) {
+                    results.write(header.name, shards, *share, rows, *writer);
                 }
             }
         });
@@ -164,15 +285,20 @@ Index each_filter(ArrayInput& input, ArrayInput* plan, const FilterRun& run, for
         ++seen;
         flush();
         if (is_filter(name)) {
-            process(input.read());
+            const formats::TensorHeader header = input.header();
+            process(header, [&](const auto& use) { input.read_pieces(use); });
         } else if (is_result(run, name, is_filter)) {
             // Replaced.
-        } else if (trained.takes(name)) {
+        } else if (trained.takes(name) || (run.group && name == "config.json")) {
             formats::Tensor tensor = input.read();
             if (writer != nullptr) {
                 writer->write(tensor);
             }
-            trained.add(std::move(tensor));
+            if (trained.takes(name)) {
+                trained.add(std::move(tensor));
+            } else {
+                config.assign(tensor.as<char>(), static_cast<std::size_t>(tensor.header.bytes()));
+            }
         } else if (seen == 1 && last_part(name) != "filter" && input.header().shape.size() <= 2 &&
                    is_floating(input.header().dtype) && formats::glob_matches(run.select, name)) {
             alone = input.read();
@@ -181,7 +307,9 @@ Index each_filter(ArrayInput& input, ArrayInput* plan, const FilterRun& run, for
         }
     }
     if (alone && seen == 1) {
-        process(*alone);
+        process(alone->header, [&](const auto& use) {
+            use(alone->data.data(), static_cast<std::size_t>(alone->header.bytes()));
+        });
     } else if (items == 0) {
         throw_error(ErrorCode::bad_data, input.name() + ": no filters: no tensor" +
                     (run.select == "*" ? std::string() : " that matches " + run.select) +

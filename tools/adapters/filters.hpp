@@ -2,6 +2,7 @@
 // Filters, modes and their results in tensors: what hankel-spectrum, modal-fit and realize-ssm read and write.
 #pragma once
 
+#include "formats/npy.hpp"
 #include "formats/safetensors.hpp"
 #include "formats/stream/reader.hpp"
 #include "formats/stream/shard.hpp"
@@ -40,11 +41,17 @@ public:
     /// Can be read a second time: named regular files, not pipes.
     bool rereadable() const;
 
+    /// Arrays in all, where that is known before they are read: of .npy and .safetensors.
+    std::optional<Index> arrays() const;
+
     formats::StreamReader::Frame next();
     const formats::TensorHeader& header() const;
     const formats::Note& note() const { return stream_->note(); }
+    /// The payload of the current tensor, once: whole, in pieces and constant memory (of a column-major .npy whole), or
+    /// on to a stream (null: nowhere).
     formats::Tensor read();
-    void copy_to(formats::StreamWriter* writer);         // null: nothing is written
+    void read_pieces(const std::function<void(const std::byte*, std::size_t)>& use);
+    void copy_to(formats::StreamWriter* writer);
 
 private:
     struct Array {
@@ -53,7 +60,8 @@ private:
         std::size_t tensor = 0;
         std::string name;                                // of a .npy
     };
-    const formats::Tensor& array();
+    void open_array();                                   // the current one, at the first look
+    const formats::StoredTensor* stored() const;         // null: the current one is a .npy
 
     std::vector<std::string> paths_;
     Openers openers_;
@@ -61,8 +69,10 @@ private:
     std::optional<formats::StreamReader> stream_;
     std::vector<std::unique_ptr<formats::SafetensorsFile>> files_;
     std::vector<Array> arrays_;
-    std::size_t at_ = 0;                                 // arrays read so far
-    std::optional<formats::Tensor> loaded_;
+    std::size_t at_ = 0;                                 // arrays begun so far
+    std::optional<formats::Fd> npy_;                     // the current one, behind its header
+    formats::NpyHeader npy_header_;
+    formats::TensorHeader header_;
     formats::StreamInfo info_;
 };
 
@@ -72,12 +82,20 @@ struct FilterRun {
     std::set<std::string> results;       // last parts of its own results: "sigma", "rank" ...
     bool drops_realizations = false;     // `ssm.*` of a filter derives from what the tool changes
     Index part = 1, parts = 1;           // --shard
+    Index block_lags = Index{1} << 21;   // what one bank holds at most, in numbers, but at least ...
+    Index block_rows = 1;                // ... this many filters
+    /// Consecutive filters of the tensor that must come in one bank (config: text of config.json, or empty); null: 1.
+    std::function<Index(const std::string& config, const std::string& name, Index rows)> group{};
 };
 
-/// The filters of one tensor, in double: rows first .. first + rows - 1 of `total` are this run's.
+/// Consecutive filters of one tensor, in double: rows first .. first + rows - 1 of `total`. A large tensor comes as
+/// several banks, one after the other; those from `from` to `to` - 1 are this run's.
 struct FilterBank {
     std::string name;
     Index total = 0, first = 0, rows = 0, length = 0, delay = 0;
+    Index from = 0, to = 0;
+    Index group = 1;                                     // FilterRun::group
+    bool begins() const { return first == from; }
     DType dtype = DType::f32;
     std::vector<double> values;                          // [rows, length]
     std::vector<systems::ModalSystem> trained;           // [rows] or empty
@@ -88,16 +106,18 @@ struct FilterBank {
     }
 };
 
-/// "tensor layers.0.mixer.filter, filter 3": for messages about row i of what the run owns.
+/// "tensor layers.0.mixer.filter, filter 3": for messages about row i of a bank.
 std::string label(const FilterBank& bank, Index i);
 
-/// Results of a bank: names are last parts ("sigma"), each has one row per row of the bank.
+/// Results of a bank: names are last parts ("sigma"), each has one row per row of the bank. Those of the banks of one
+/// tensor are joined, the shorter rows padded with zeros.
 using FilterWork = std::function<std::vector<formats::Tensor>(const FilterBank&)>;
 
-/// Passes every frame on in order (writer null: nowhere), calls `work` for each filter tensor that is selected (and in
-/// this shard) and writes what it returns right after it; earlier results of the same tool on selected filters are left
-/// out. Filters are the tensors whose last part is `filter`, or the only tensor there is.
-/// `plan` is a second view of the same input, needed with parts > 1 to number the work. Returns tensors worked on.
+/// Passes every frame on in order (writer null: nowhere), calls `work` for the banks of each filter tensor that is
+/// selected (and in this shard) while it passes, and writes what that returns right behind it; earlier results of the
+/// same tool on selected filters are left out. Memory: a bank and the results. Filters are the tensors whose last part is `filter`, or the only tensor there is.
+/// `plan` is a second view of the same input, needed with parts > 1 to number the work of a stream. Returns tensors
+/// worked on.
 /// Error{bad_data}: shape, type, no filter at all.
 Index each_filter(ArrayInput& input, ArrayInput* plan, const FilterRun& run, formats::StreamWriter* writer,
                   const FilterWork& work);
