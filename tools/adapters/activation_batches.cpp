@@ -69,6 +69,22 @@ training::Activations<T> rows_of(const training::Activations<T>& all, Index firs
     return part;
 }
 
+template <class T>
+training::Activations<T> joined(const training::Activations<T>& a, const training::Activations<T>& b)
+{
+    training::Activations<T> both;
+    both.batch = a.batch + b.batch;
+    both.length = a.length;
+    both.tokens = a.tokens;
+    both.tokens.insert(both.tokens.end(), b.tokens.begin(), b.tokens.end());
+    for (std::size_t i = 0; i < a.residual.size(); ++i) {
+        Buffer<T>& values = both.residual.emplace_back(a.residual[i].size() + b.residual[i].size());
+        std::copy(a.residual[i].begin(), a.residual[i].end(), values.begin());
+        std::copy(b.residual[i].begin(), b.residual[i].end(), values.begin() + a.residual[i].size());
+    }
+    return both;
+}
+
 }  // namespace
 
 template <class T>
@@ -78,7 +94,55 @@ ActivationBatches<T>::ActivationBatches(formats::StreamReader& reader, Index lay
 }
 
 template <class T>
-std::optional<training::Activations<T>> ActivationBatches<T>::gather()
+std::optional<Index> ActivationBatches<T>::number() const
+{
+    if (at_end_) {
+        return std::nullopt;
+    }
+    const auto parsed = batch_name(reader_.header().name);
+    return parsed ? std::optional<Index>(parsed->number) : std::nullopt;
+}
+
+template <class T>
+void ActivationBatches<T>::advance()
+{
+    formats::StreamReader::Frame frame = reader_.next();
+    while (frame == formats::StreamReader::Frame::note) {
+        frame = reader_.next();
+    }
+    at_end_ = frame == formats::StreamReader::Frame::end;
+}
+
+template <class T>
+void ActivationBatches<T>::seek(DumpPosition from)
+{
+    Index last = -1;
+    while (!at_end_) {
+        const auto at = number();
+        if (at && *at >= from.batch) {
+            if (last < 0 && *at > from.batch) {
+                throw_error(ErrorCode::bad_data, "the stream begins with batch " + std::to_string(*at) +
+                            ", the checkpoint goes on at batch " + std::to_string(from.batch) +
+                            ": run the producer with --skip " + std::to_string(from.batch) + ", or without");
+            }
+            return;
+        }
+        if (at) {
+            last = *at;
+        } else {
+            others_.push_back(reader_.read());
+        }
+        advance();
+    }
+    if (from.row > 0 || last + 1 < from.batch) {
+        throw_error(ErrorCode::bad_data, "the stream ends with batch " + std::to_string(last) +
+                    ", but the checkpoint has seen more of it, up to batch " + std::to_string(from.batch) +
+                    ": it is not the stream that the training began with");
+    }
+}
+
+template <class T>
+std::optional<PlacedActivations<T>> ActivationBatches<T>::gather()
 {
     training::Activations<T> batch;
     std::optional<Index> number;
@@ -123,11 +187,7 @@ std::optional<training::Activations<T>> ActivationBatches<T>::gather()
                 }
             }
         }
-        formats::StreamReader::Frame frame = reader_.next();
-        while (frame == formats::StreamReader::Frame::note) {
-            frame = reader_.next();
-        }
-        at_end_ = frame == formats::StreamReader::Frame::end;
+        advance();
     }
     if (!number) {
         return std::nullopt;
@@ -149,64 +209,65 @@ std::optional<training::Activations<T>> ActivationBatches<T>::gather()
             }
             ++skipped_;
             batch.batch = 0;
-            return batch;
+            break;
         }
     }
-    return batch;
+    return PlacedActivations<T>{{0, *number, 0}, std::move(batch)};
 }
 
 template <class T>
-std::optional<training::Activations<T>> ActivationBatches<T>::next()
+std::optional<PlacedActivations<T>> ActivationBatches<T>::next()
 {
     auto batch = gather();
-    while (batch && batch->batch == 0) {
+    while (batch && batch->values.batch == 0) {
         batch = gather();
     }
     return batch;
 }
 
 template <class T>
+bool StepSource<T>::fetch()
+{
+    if (batch_) {
+        return true;
+    }
+    batch_ = next_();
+    if (!batch_) {
+        return false;
+    }
+    const DumpPosition& at = batch_->at;
+    // rows that a run before this one has used, if it ended within this batch
+    used_ = at.epoch == position_.epoch && at.batch == position_.batch ? position_.row : 0;
+    if (used_ >= batch_->values.batch) {
+        throw_error(ErrorCode::bad_data, "batch " + std::to_string(at.batch) + " has " +
+                    std::to_string(batch_->values.batch) + " sequences, the checkpoint has seen " +
+                    std::to_string(used_) + " of it: it is not the stream that the training began with");
+    }
+    return true;
+}
+
+template <class T>
 std::optional<training::Activations<T>> StepSource<T>::piece()
 {
-    if (rest_ && used_ == rest_->batch) {
-        rest_.reset();
-    }
-    if (!rest_) {
-        rest_ = next_();
-        used_ = 0;
-        if (!rest_) {
-            return std::nullopt;
+    std::optional<training::Activations<T>> result;
+    // rows of several batches join where they are equally long
+    while ((!result || result->batch < rows_) && fetch() && (!result || result->length == batch_->values.length)) {
+        training::Activations<T>& all = batch_->values;
+        const Index left = all.batch - used_;
+        const Index count = rows_ == 0 ? left : std::min(left, rows_ - (result ? result->batch : 0));
+        training::Activations<T> part = count == all.batch ? std::move(all) : rows_of(all, used_, count);
+        used_ += count;
+        position_ = {batch_->at.epoch, batch_->at.batch, used_};
+        if (count == left) {
+            position_ = {batch_->at.epoch, batch_->at.batch + 1, 0};
+            batch_.reset();
+        }
+        result = result ? joined(*result, part) : std::move(part);
+        if (rows_ == 0) {
+            break;
         }
     }
-    if (rows_ == 0 || (used_ == 0 && rest_->batch == rows_)) {
-        return std::exchange(rest_, std::nullopt);
-    }
-    if (rest_->batch - used_ < rows_) {
-        // rows of the next batch join where they are as long
-        auto more = next_();
-        if (more && more->length == rest_->length) {
-            training::Activations<T> joined = rows_of(*rest_, used_, rest_->batch - used_);
-            joined.tokens.insert(joined.tokens.end(), more->tokens.begin(), more->tokens.end());
-            for (std::size_t i = 0; i < joined.residual.size(); ++i) {
-                Buffer<T> both(joined.residual[i].size() + more->residual[i].size());
-                std::copy(joined.residual[i].begin(), joined.residual[i].end(), both.begin());
-                std::copy(more->residual[i].begin(), more->residual[i].end(), both.begin() + joined.residual[i].size());
-                joined.residual[i] = std::move(both);
-            }
-            joined.batch += more->batch;
-            rest_ = std::move(joined);
-            used_ = 0;
-            return piece();
-        }
-        training::Activations<T> last = rows_of(*rest_, used_, rest_->batch - used_);
-        rest_ = std::move(more);
-        used_ = 0;
-        return last;
-    }
-    const Index count = rows_;
-    auto part = rows_of(*rest_, used_, count);
-    used_ += count;
-    return part;
+    return result;
 }
 
 template <class T>

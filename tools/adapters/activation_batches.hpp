@@ -12,6 +12,20 @@
 
 namespace stillhouse::adapters {
 
+/// The first row of a dump that no gradient step has used: row `row` of batch `batch` in the epoch-th pass.
+struct DumpPosition {
+    Index epoch = 0;
+    Index batch = 0;
+    Index row = 0;
+};
+
+/// Activations with their place in the dump.
+template <class T>
+struct PlacedActivations {
+    DumpPosition at;
+    training::Activations<T> values;
+};
+
 /// Reads `batches.N.*` in the order of the stream, one batch in memory at a time. Tensors that are no activations are
 /// kept for the end of the output.
 template <class T>
@@ -22,14 +36,21 @@ public:
     /// `reader` stands at the first tensor of activations.
     ActivationBatches(formats::StreamReader& reader, Index layers, Index width, Bad bad);
 
-    /// The next batch, or nothing at the verified end. Error{bad_data}: a layer's input is missing, shapes contradict.
-    std::optional<training::Activations<T>> next();
+    /// The next batch (of epoch 0), or nothing at the verified end. Error{bad_data}: a layer's input is missing, shapes
+    /// contradict.
+    std::optional<PlacedActivations<T>> next();
+
+    /// Reads past what lies before `from`: the next batch is the first that is not wholly before it. Error{bad_data}
+    /// when the stream begins behind it or ends before it.
+    void seek(DumpPosition from);
 
     Index skipped() const { return skipped_; }
     const std::vector<formats::Tensor>& others() const { return others_; }
 
 private:
-    std::optional<training::Activations<T>> gather();
+    std::optional<Index> number() const;         // of the batch that the reader stands at
+    void advance();
+    std::optional<PlacedActivations<T>> gather();
 
     formats::StreamReader& reader_;
     Index layers_;
@@ -44,23 +65,29 @@ private:
 template <class T>
 class StepSource {
 public:
-    using Next = std::function<std::optional<training::Activations<T>>()>;
-    StepSource(Next next, Index rows, Index accumulate)
-        : next_(std::move(next)), rows_(rows), accumulate_(accumulate)
+    using Next = std::function<std::optional<PlacedActivations<T>>()>;
+    /// `from`: where the first batch that `next` gives begins to count.
+    StepSource(Next next, Index rows, Index accumulate, DumpPosition from = {})
+        : next_(std::move(next)), rows_(rows), accumulate_(accumulate), position_(from)
     {
     }
 
     /// Empty when nothing is left; fewer sequences than asked for at the end or where lengths change.
     std::vector<training::Activations<T>> step();
 
+    /// The first row that no step was given.
+    DumpPosition position() const { return position_; }
+
 private:
     std::optional<training::Activations<T>> piece();
+    bool fetch();                                // batch_ is there, with rows that were not used
 
     Next next_;
     Index rows_;
     Index accumulate_;
-    std::optional<training::Activations<T>> rest_;
-    Index used_ = 0;                             // rows of rest_ given away
+    DumpPosition position_;
+    std::optional<PlacedActivations<T>> batch_;
+    Index used_ = 0;                             // rows of batch_ given away
 };
 
 }  // namespace stillhouse::adapters

@@ -26,22 +26,23 @@ Index tokens_asked_for(const formats::List& history)
     return 0;
 }
 
-std::string losses_text(const std::vector<double>& losses)
+/// First and last loss of a layer over the steps that trained it.
+LossSummary summary_of(const std::vector<double>& losses, std::size_t layers, std::size_t layer)
 {
-    double sum = 0.0;
-    Index n = 0;
-    for (const double loss : losses) {
-        sum += loss;
-        n += loss > 0.0 ? 1 : 0;
+    std::vector<double> own;
+    for (std::size_t i = layer; i < losses.size(); i += layers) {
+        if (losses[i] > 0.0) {
+            own.push_back(losses[i]);
+        }
     }
-    return std::to_string(sum / static_cast<double>(std::max<Index>(1, n)));
+    return LossSummary(own);
 }
 
 }  // namespace
 
 template <class T>
 Distillation<T>::Distillation(std::string path, Open open, const Notice& notice, Bad bad, Index epochs)
-    : path_(std::move(path)), open_(std::move(open)), bad_(bad), epochs_left_(epochs - 1)
+    : path_(std::move(path)), open_(std::move(open)), bad_(bad), epochs_(epochs)
 {
     source_ = std::make_unique<ModelSource>(ModelSource::stream(open_(path_), notice));
     model = source_->load<T>(ModelSource::Others::keep, ModelSource::Activations::leave);
@@ -55,55 +56,90 @@ Distillation<T>::Distillation(std::string path, Open open, const Notice& notice,
 }
 
 template <class T>
-std::optional<training::Activations<T>> Distillation<T>::next()
+bool Distillation<T>::begin_epoch()
+{
+    if (epoch_ + 1 >= epochs_) {
+        return false;
+    }
+    ++epoch_;
+    skipped_ += batches_->skipped();
+    again_ = std::make_unique<formats::StreamReader>(open_(path_));
+    while (again_->next() != formats::StreamReader::Frame::tensor || !again_->header().name.starts_with("batches.")) {
+    }
+    batches_ = std::make_unique<ActivationBatches<T>>(*again_, teacher.layers, teacher.width, bad_);
+    return true;
+}
+
+template <class T>
+std::optional<PlacedActivations<T>> Distillation<T>::next()
 {
     auto batch = batches_->next();
-    while (!batch && epochs_left_ > 0) {
-        --epochs_left_;
-        again_ = std::make_unique<formats::StreamReader>(open_(path_));
-        while (again_->next() != formats::StreamReader::Frame::tensor ||
-               !again_->header().name.starts_with("batches.")) {
-        }
-        batches_ = std::make_unique<ActivationBatches<T>>(*again_, teacher.layers, teacher.width, bad_);
+    while (!batch && begin_epoch()) {
         batch = batches_->next();
+    }
+    if (batch) {
+        batch->at.epoch = epoch_;
     }
     return batch;
 }
 
 template <class T>
-std::vector<training::Activations<T>> Distillation<T>::keep(Index tokens)
+void Distillation<T>::keep(Index tokens)
 {
-    std::vector<training::Activations<T>> kept;
     for (Index have = 0; have < tokens;) {
         auto batch = batches_->next();
         if (!batch) {
             break;
         }
-        have += batch->size();
-        kept.push_back(std::move(*batch));
+        have += batch->values.size();
+        kept_.push_back(std::move(*batch));
     }
-    if (kept.empty()) {
+    if (kept_.empty()) {
         throw_error(ErrorCode::bad_data, "the stream holds no whole batch of activations");
     }
-    return kept;
 }
 
 template <class T>
-Index Distillation<T>::expected_steps(const training::Activations<T>& first, Index rows, Index accumulate) const
+std::vector<training::Activations<T>> Distillation<T>::lend()
 {
-    const Index tokens = tokens_asked_for(model.info.history) * (epochs_left_ + 1);
-    const Index a_step = (rows > 0 ? rows : first.batch) * first.length * accumulate;
-    return tokens / a_step;
+    std::vector<training::Activations<T>> lent;
+    for (auto& batch : kept_) {
+        lent.push_back(std::move(batch.values));
+    }
+    return lent;
 }
 
 template <class T>
-auto Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, std::vector<training::Activations<T>> kept,
-                            Index rows, Index accumulate, Index most, const Control& control) -> Progressed
+void Distillation<T>::take_back(std::vector<training::Activations<T>> kept)
 {
-    std::deque<training::Activations<T>> first(std::make_move_iterator(kept.begin()),
-                                               std::make_move_iterator(kept.end()));
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+        kept_[i].values = std::move(kept[i]);
+    }
+}
+
+template <class T>
+void Distillation<T>::seek(const DumpPosition& position)
+{
+    epoch_ = position.epoch;
+    batches_->seek(position);
+}
+
+template <class T>
+Index Distillation<T>::expected_steps(FirstBatch first, Index rows, Index accumulate) const
+{
+    const Index a_step = (rows > 0 ? rows : first.rows) * first.length * accumulate;
+    return tokens_asked_for(model.info.history) * epochs_ / a_step;
+}
+
+template <class T>
+void Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, const Pace& pace, Progressed& done,
+                            TrainingWatch& watch, const Control& control)
+{
+    std::deque<PlacedActivations<T>> first(std::make_move_iterator(kept_.begin()),
+                                           std::make_move_iterator(kept_.end()));
+    kept_.clear();
     StepSource<T> source(
-        [&]() -> std::optional<training::Activations<T>> {
+        [&]() -> std::optional<PlacedActivations<T>> {
             if (first.empty()) {
                 return next();
             }
@@ -111,36 +147,33 @@ auto Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, std::vector<
             first.pop_front();
             return batch;
         },
-        rows, accumulate);
-    Progressed done;
-    const auto layers = static_cast<std::size_t>(teacher.layers);
-    std::vector<std::vector<double>> losses(layers);       // of the steps that trained the layer
-    while (most < 0 || trainer.steps() < most) {
+        pace.rows, pace.accumulate, done.position);
+    while (pace.most < 0 || done.steps < pace.most) {
         control.throw_if_stopped();
         const auto pieces = source.step();
         if (pieces.empty()) {
             break;
         }
+        Index tokens = 0;
         std::vector<const training::Activations<T>*> views;
         for (const auto& piece : pieces) {
-            done.tokens += piece.size();
+            tokens += piece.size();
             views.push_back(&piece);
         }
-        const std::vector<double> loss = trainer.step(views);
-        for (std::size_t layer = 0; layer < layers; ++layer) {
-            if (loss[layer] > 0.0) {
-                losses[layer].push_back(loss[layer]);
-            }
+        std::vector<double> losses;
+        try {
+            losses = trainer.step(views);
+        } catch (const Error& error) {
+            throw TrainingWatch::Diverged(error.what());
         }
-        control.at(trainer.steps(), most, "mean relative error " + losses_text(loss));
+        ++done.steps;
+        done.tokens += tokens;
+        done.position = source.position();
+        done.losses.insert(done.losses.end(), losses.begin(), losses.end());
+        const Index total = pace.most >= 0 ? pace.most : std::max(pace.expected, done.steps);
+        watch.stepped(done.steps, pace.most >= 0 || pace.expected > 0 ? total : -1, done.tokens, losses,
+                      pace.rate(done.steps - 1));
     }
-    done.steps = trainer.steps();
-    for (const auto& of_layer : losses) {
-        const LossSummary summary(of_layer);
-        done.first_loss.push_back(summary.first);
-        done.last_loss.push_back(summary.last);
-    }
-    return done;
 }
 
 template <class T>
@@ -151,9 +184,13 @@ void Distillation<T>::finish()
 }
 
 template <class T>
-Index Distillation<T>::skipped() const
+std::vector<std::string> Distillation<T>::layer_names() const
 {
-    return batches_->skipped();
+    std::vector<std::string> names;
+    for (Index layer = 0; layer < teacher.layers; ++layer) {
+        names.push_back("layer " + std::to_string(layer));
+    }
+    return names;
 }
 
 template <class T>
@@ -175,8 +212,9 @@ void write_distilled(formats::StreamWriter writer, const Distillation<T>& work, 
             note.map.emplace_back("explained_after", start[i].explained_after);
         }
         if (done.steps > 0) {
-            note.map.emplace_back("loss_first", done.first_loss[i]);
-            note.map.emplace_back("loss_last", done.last_loss[i]);
+            const LossSummary summary = summary_of(done.losses, student.config().mixers.size(), i);
+            note.map.emplace_back("loss_first", summary.first);
+            note.map.emplace_back("loss_last", summary.last);
         }
         writer.write(note);
     }

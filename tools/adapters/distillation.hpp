@@ -6,6 +6,7 @@
 #include "libcore/training/layerwise.hpp"
 #include "tools/adapters/activation_batches.hpp"
 #include "tools/adapters/model.hpp"
+#include "tools/adapters/training_watch.hpp"
 
 #include <functional>
 #include <memory>
@@ -13,6 +14,22 @@
 #include <vector>
 
 namespace stillhouse::adapters {
+
+/// How the steps are taken: `rows` sequences a piece (0: batches as they come), `accumulate` pieces a step, at most
+/// `most` steps in all (< 0: to the end of the input, perhaps `expected`), `rate` of a step for the log.
+struct Pace {
+    Index rows = 0;
+    Index accumulate = 1;
+    Index most = -1;
+    Index expected = 0;
+    std::function<double(Index)> rate;
+};
+
+/// Shape of the first batch of a dump, which decides the student's filters and the learning rates.
+struct FirstBatch {
+    Index rows = 0;
+    Index length = 0;
+};
 
 template <class T>
 class Distillation {
@@ -26,36 +43,50 @@ public:
     Model<T> model;                              // weights are taken out as the student is made of them
     models::NetworkConfig teacher;
 
-    /// The first batches, at least `tokens` tokens or all there are; the gradient steps begin with them.
-    std::vector<training::Activations<T>> keep(Index tokens);
+    /// Reads the first batches, at least `tokens` tokens or all there are; the gradient steps begin with them.
+    void keep(Index tokens);
+    FirstBatch first() const { return {kept_.front().values.batch, kept_.front().values.length}; }
+    /// Moved out and back for the closed start, which takes them without their places.
+    std::vector<training::Activations<T>> lend();
+    void take_back(std::vector<training::Activations<T>> kept);
 
-    /// Gradient steps that the input will give, as far as it says how many tokens were asked for; 0: unknown.
-    Index expected_steps(const training::Activations<T>& first, Index rows, Index accumulate) const;
-
+    /// Where the training is in the input, and what it has lost so far.
     struct Progressed {
         Index steps = 0;
         Index tokens = 0;
-        std::vector<double> first_loss, last_loss;   // means over the first and the last tenth, a layer
+        DumpPosition position;
+        std::vector<double> losses;              // [steps, layers] before each step; 0: the layer was not trained
     };
-    /// Steps until the input or `most` (< 0: no limit) is reached.
-    Progressed train(training::LayerwiseTrainer<T>& trainer, std::vector<training::Activations<T>> kept, Index rows,
-                     Index accumulate, Index most, const Control& control);
+    /// Goes on where a checkpoint was made: reads past what was used.
+    void seek(const DumpPosition& position);
+
+    /// Gradient steps that the input will give, as far as it says how many tokens were asked for; 0: unknown.
+    Index expected_steps(FirstBatch first, Index rows, Index accumulate) const;
+
+    /// Goes on with `done` until the input or pace.most is reached; after each step `done` is whole and `watch` hears.
+    void train(training::LayerwiseTrainer<T>& trainer, const Pace& pace, Progressed& done, TrainingWatch& watch,
+               const Control& control);
     /// Reads what is left, so that the end of the stream is verified and its producer is not cut off.
     void finish();
 
-    Index skipped() const;
+    std::vector<std::string> layer_names() const;
+    Index skipped() const { return skipped_ + batches_->skipped(); }
     const std::vector<formats::Tensor>& others() const { return batches_->others(); }
 
 private:
-    std::optional<training::Activations<T>> next();
+    std::optional<PlacedActivations<T>> next();
+    bool begin_epoch();
 
     std::string path_;
     Open open_;
     std::unique_ptr<ModelSource> source_;
     std::unique_ptr<formats::StreamReader> again_;   // a later epoch's reader
     std::unique_ptr<ActivationBatches<T>> batches_;
+    std::vector<PlacedActivations<T>> kept_;
     Bad bad_;
-    Index epochs_left_;
+    Index epochs_;
+    Index epoch_ = 0;
+    Index skipped_ = 0;                          // by the readers before this one
 };
 
 /// The student, then for each new mixer a note {about, layer, explained_before, explained_after, loss_first, loss_last}

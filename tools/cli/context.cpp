@@ -272,28 +272,33 @@ formats::AtomicFile Context::create_output()
 formats::AtomicFile Context::create_file(const std::string& path)
 {
     STILLHOUSE_CHECK(!dry_run());
+    claim_output(path);
+    return formats::AtomicFile(path.empty() ? "-" : path, overwrite());
+}
+
+void Context::claim_output(const std::string& path, bool goes_on)
+{
     const std::string name = path.empty() ? "-" : path;
-    std::vector<std::string> inputs = state_->inputs;
-    if (const auto* files = state_->tool->positional.target) {
-        inputs.insert(inputs.end(), files->begin(), files->end());
+    std::vector<std::string> taken = state_->outputs;
+    if (!state_->created_output && !state_->settings->output.empty()) {
+        taken.push_back(state_->settings->output);
     }
-    for (const std::string& input : inputs) {
+    for (const std::string& input : inputs_of(*state_)) {
         if (same_place(input, name) && !is_device(name)) {
             refuse(name + ": is both input and output; write to another file");
         }
     }
-    for (const std::string& output : state_->outputs) {
+    for (const std::string& output : taken) {
         if ((name == "-" && output == "-") || (same_place(output, name) && !is_device(name))) {
             refuse((name == "-" ? "standard output" : name) +
                    ": is the output of two things; give one of them a file of "
                    "its own");
         }
     }
-    if (name != "-") {
-        refuse_existing(name, state_->settings->force);
+    if (name != "-" && !dry_run()) {
+        refuse_existing(name, goes_on || state_->settings->force);
     }
     state_->outputs.push_back(name);
-    return formats::AtomicFile(name, overwrite());
 }
 
 void Context::print_results() { state_->finish_results(); }

@@ -48,8 +48,11 @@ public:
     formats::StreamWriter create_stream(formats::StreamInfo info);
     /// Text or raw bytes to -o or standard output, atomic; closed and checked by the caller's commit().
     formats::AtomicFile create_output();
-    /// A further output file (--plot, --log ...), same rules as -o.
+    /// A further output file (--plot, --save-state ...), same rules as -o.
     formats::AtomicFile create_file(const std::string& path);
+    /// Before long work, for a file that is to come or grows as it goes (--log): refuses what create_file would, and an
+    /// existing file unless -f or `goes_on`; the name is taken from then on.
+    void claim_output(const std::string& path, bool goes_on = false);
 
     /// Results: a line on standard output (JSON with --json, else from `text`), and collected for --report.
     void result(const formats::Value& json, const std::string& text);

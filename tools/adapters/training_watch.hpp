@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What layer-distill and fine-tune do around their steps alike: progress, log, checkpoints, a look at the loss, and
+// what becomes of a training that is stopped.
+#pragma once
+
+#include "libcore/base/control.hpp"
+#include "libcore/base/error.hpp"
+#include "tools/adapters/checkpoint.hpp"
+#include "tools/adapters/training_log.hpp"
+
+#include <memory>
+#include <span>
+
+namespace stillhouse::adapters {
+
+/// The loss of one column (layer, or whole network): has it left where it began for good?
+class LossGuard {
+public:
+    void add(double loss);               // 0: this column was not trained
+    /// The mean of the last ten is ten times the first and above ten, or not finite. A closed start on few tokens knows
+    /// them by heart: where new ones come its loss may well rise several times, and fall again.
+    bool diverged() const { return above(10.0); }
+    /// On the way there: no checkpoint should replace a better one.
+    bool rising() const { return above(4.0); }
+    double first() const { return first_; }
+    double recent() const;
+
+private:
+    bool above(double times) const;
+
+    double first_ = 0.0;
+    double last_[10] = {};
+    Index n_ = 0;
+};
+
+class TrainingWatch {
+public:
+    /// What the tool lends. No `checkpoints`, no `log`: none are kept.
+    struct Tools {
+        std::unique_ptr<Checkpoints> checkpoints;
+        std::unique_ptr<TrainingLog> log;
+        Control control;
+        std::function<void(const std::string&)> warn;
+        std::function<void()> kept_for_resume;
+    };
+    /// `columns` losses a step.
+    TrainingWatch(Tools tools, Index columns);
+
+    /// What a checkpoint is made of, and how its producer may go on (" --skip 12" or nothing): asked for between steps.
+    void keep(std::function<CheckpointContent()> content, std::function<std::string()> producer);
+
+    /// A training that goes on: the losses of its steps so far, and its tokens.
+    void recall(std::span<const double> losses, Index tokens);
+
+    /// After a step: `step` of `total` (< 0: unknown) on `tokens` tokens so far, its losses and learning rate. Says so,
+    /// writes the log, and a checkpoint where it is time. Throws Diverged.
+    void stepped(Index step, Index total, Index tokens, std::span<const double> losses, double rate);
+    /// After a look at a validation text.
+    void looked(Index step, double perplexity);
+    /// A checkpoint now.
+    void save();
+
+    /// Runs `body`, the training with all that follows it. Stopped, or with an input or output that failed, it leaves a
+    /// checkpoint and says so. False, told by a warning, when the loss diverged.
+    bool guard(const std::function<void()>& body);
+    /// The result is safe where it was to go: checkpoints go.
+    void done();
+
+    /// Error out of a trainer's step: the loss is not finite.
+    struct Diverged : std::exception {
+        explicit Diverged(std::string text) : text_(std::move(text)) {}
+        const char* what() const noexcept override { return text_.c_str(); }
+        std::string text_;
+    };
+
+private:
+    void kept(const Error& error);
+
+    Tools tools_;
+    std::vector<LossGuard> guards_;
+    std::function<CheckpointContent()> content_;
+    std::function<std::string()> producer_;
+    std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+    Index tokens_before_ = 0;                    // of the run that this one goes on with
+};
+
+}  // namespace stillhouse::adapters
