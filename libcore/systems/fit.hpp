@@ -25,7 +25,7 @@ struct FitOptions {
     double min_separation = 0.0;                 // least distance of two poles (0: none)
     std::vector<double> weights;                 // of each lag's squared error, [L] or empty (l2)
     double extension = 1.0;                      // the horizon is this many times L, the filter zero beyond L (l2)
-    std::vector<double> input_spectrum;          // power of the input at F equally spaced frequencies 0 .. pi, or empty:
+    std::vector<double> input_spectrum;          // power of the input at F equal frequencies 0 .. pi, or empty:
                                                  // the error of the output instead of that of the filter (l2)
     Effort effort = Effort::normal;
     Objective objective = Objective::l2;

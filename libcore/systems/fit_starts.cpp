@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a fit begins: Kung's poles, and modes picked greedily from a grid.
+// Kung's poles and the grid of the greedy start.
+#include "libcore/systems/fit_starts.hpp"
+
 #include "libcore/systems/cascade.hpp"
 #include "libcore/systems/lanczos.hpp"
-#include "libcore/systems/varpro.hpp"
 
+#include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <Eigen/QR>
 
@@ -16,10 +18,14 @@ namespace stillhouse::systems {
 namespace {
 
 using Complex = std::complex<double>;
+using Eigen::Map;
 using Eigen::MatrixXd;
+using Eigen::VectorXd;
 
-/// Sections of any poles: conjugates are pairs, real ones of equal sign pair by neighbouring value, the rest stand
-/// alone.
+constexpr int rings = 20;
+
+}  // namespace
+
 std::vector<Section> sections_of(const std::vector<Complex>& poles)
 {
     std::vector<Section> sections;
@@ -43,127 +49,229 @@ std::vector<Section> sections_of(const std::vector<Complex>& poles)
     return sections;
 }
 
-/// A grid of damped sinusoids and, for each, what it would take off the residual.
-class Grid {
-public:
-    explicit Grid(const FitProblem& problem)
-        : problem_(problem), fft_(compute::fft_size(2 * problem.length())), signal_(fft_.size()),
-          spectrum_(fft_.spectrum_size())
-    {
-        const double N = static_cast<double>(problem.length());
-        for (int i = 0; i < radii; ++i) {
-            const double low = std::log(0.2 / N);
-            const double high = std::log(1.5);
-            decay_.push_back(-std::exp(low + (high - low) * i / (radii - 1)));
-            // S(theta) = sum w rho^{2t} e^{-2 i theta t} is the spectrum at twice the angle.
-            transform([&](Index t) { return weight(t) * std::exp(2.0 * decay_.back() * static_cast<double>(t)); });
-            squares_.emplace_back(spectrum_.begin(), spectrum_.end());
+ModeGrid::ModeGrid(const FitProblem& problem) : problem_(problem)
+{
+    const Index N = problem.length();
+    const double low = std::log(0.2 / static_cast<double>(N));
+    const double high = std::log(1.5);
+    Index longest = 0;
+    for (int i = 0; i < rings; ++i) {
+        const double x = std::exp(low + (high - low) * i / (rings - 1));
+        // Beyond 14 time constants nothing is left, and a fast mode is broad: few angles will do.
+        const Index used = std::min(N, static_cast<Index>(std::ceil(14.0 / x)));
+        const Index bins = compute::fft_size(std::max<Index>(2 * std::min(N, static_cast<Index>(14.0 / x) + 1), 32));
+        Ring ring{-x, used, compute::RealFft<float>(bins), {}, {}, {}, {}};
+        const Index P = ring.fft.size();
+        longest = std::max(longest, P);
+        std::vector<double> powers(static_cast<std::size_t>(used));
+        for (Index t = 0; t < used; ++t) {
+            powers[static_cast<std::size_t>(t)] =
+                t % 32 == 0 ? std::exp(-x * static_cast<double>(t)) : powers[static_cast<std::size_t>(t - 1)] *
+                                                                      std::exp(-x);
         }
-    }
-
-    /// The best pair (or, for one state, the best real pole) for the residual r.
-    Section best(const std::vector<double>& r, int states)
-    {
-        Section result{states, 1.0, decay_.back(), 0.0};
-        double best_gain = -1.0;
-        const Index P = fft_.size();
-        const double N = static_cast<double>(problem_.length());
-        for (std::size_t i = 0; i < decay_.size(); ++i) {
-            transform([&](Index t) {
-                return weight(t) * r[static_cast<std::size_t>(t)] * std::exp(decay_[i] * static_cast<double>(t));
-            });
-            const double S0 = squares_[i][0].real();
-            const Index last = P / 2;
-            for (Index k = 0; k <= last; k += states == 1 ? std::max<Index>(last, 1) : 1) {
-                const Complex twice = 2 * k <= P / 2 ? squares_[i][static_cast<std::size_t>(2 * k)]
-                                                     : std::conj(squares_[i][static_cast<std::size_t>(P - 2 * k)]);
-                const double X = spectrum_[k].real();
-                const double Y = -spectrum_[k].imag();
-                const double a = 0.5 * (S0 + twice.real());
-                const double b = 0.5 * (S0 - twice.real());
-                const double c = -0.5 * twice.imag();
-                const double det = a * b - c * c;
-                const double gain = det > 1e-8 * a * b ? (b * X * X - 2.0 * c * X * Y + a * Y * Y) / det : X * X / a;
-                if (gain > best_gain) {
-                    best_gain = gain;
-                    double angle = 2.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(P);
-                    const bool negative = angle > 0.5 * std::numbers::pi;
-                    angle = std::max(negative ? std::numbers::pi - angle : angle, 0.3 / N);
-                    result = {states, negative ? -1.0 : 1.0, decay_[i], states == 2 ? -angle * angle : 0.0};
-                }
+        ring.powers.assign(powers.begin(), powers.end());
+        // S(theta) = sum w rho^{2t} e^{-2 i theta t} over the horizon.
+        std::vector<Complex> squares(static_cast<std::size_t>(P / 2 + 1));
+        if (problem.weights.empty()) {
+            const double r = std::exp(-2.0 * x);
+            const double last = problem.endless ? 0.0 : std::exp(-2.0 * x * static_cast<double>(N));
+            for (Index k = 0; k <= P / 2; ++k) {
+                const double angle = -4.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(P);
+                const Complex z = std::polar(r, angle);
+                // z^N by the whole turns that N angle makes.
+                const double turns = static_cast<double>((2 * k * (N % P)) % P) / static_cast<double>(P);
+                squares[static_cast<std::size_t>(k)] =
+                    (1.0 - std::polar(last, -2.0 * std::numbers::pi * turns)) / (1.0 - z);
+            }
+        } else {
+            const compute::RealFft<double> fft(P);
+            Buffer<double> signal(P);
+            Buffer<Complex> spectrum(fft.spectrum_size());
+            std::fill_n(signal.data(), P, 0.0);
+            for (Index t = 0; t < used; ++t) {
+                const double p = powers[static_cast<std::size_t>(t)];
+                signal[t] = problem.weights[static_cast<std::size_t>(t)] * p * p;
+            }
+            fft.forward(signal.data(), spectrum.data());
+            for (Index k = 0; k <= P / 2; ++k) {
+                squares[static_cast<std::size_t>(k)] = 2 * k <= P / 2 ? spectrum[2 * k]
+                                                                      : std::conj(spectrum[P - 2 * k]);
             }
         }
-        return result;
-    }
-
-private:
-    static constexpr int radii = 20;
-
-    double weight(Index t) const
-    {
-        return problem_.weights.empty() ? 1.0 : problem_.weights[static_cast<std::size_t>(t)];
-    }
-
-    template <class At>
-    void transform(At at)
-    {
-        for (Index t = 0; t < problem_.length(); ++t) {
-            signal_[t] = at(t);
+        const double S0 = squares[0].real();
+        const Index fine = compute::fft_size(2 * N);
+        for (Index k = 0; k <= P / 2; ++k) {
+            const Complex twice = squares[static_cast<std::size_t>(k)];
+            const double a = 0.5 * (S0 + twice.real());
+            const double b = 0.5 * (S0 - twice.real());
+            const double c = -0.5 * twice.imag();
+            const double det = a * b - c * c;
+            double power = 1.0;              // of the input at this angle: what a mode costs in the output's metric
+            if (!problem.spectrum.empty()) {
+                const Index bin = std::min(fine / 2, (k * fine + P / 2) / P);
+                power = std::max(problem.spectrum[static_cast<std::size_t>(bin)], 1e-12);
+            }
+            const bool pair = det > 1e-8 * a * b;
+            ring.XX.push_back(static_cast<float>((pair ? b / det : 1.0 / a) / power));
+            ring.XY.push_back(static_cast<float>((pair ? -2.0 * c / det : 0.0) / power));
+            ring.YY.push_back(static_cast<float>((pair ? a / det : 0.0) / power));
         }
-        std::fill(signal_.begin() + problem_.length(), signal_.end(), 0.0);
-        fft_.forward(signal_.data(), spectrum_.data());
+        rings_.push_back(std::move(ring));
     }
+    signal_ = Buffer<float>(longest);
+    spectrum_ = Buffer<std::complex<float>>(longest / 2 + 1);
+    gain_.resize(static_cast<std::size_t>(longest / 2 + 1));
+}
 
-    const FitProblem& problem_;
-    compute::RealFft<double> fft_;
-    Buffer<double> signal_;
-    Buffer<Complex> spectrum_;
-    std::vector<double> decay_;
-    std::vector<std::vector<Complex>> squares_;
-};
+Section ModeGrid::best(const std::vector<double>& residual, int states)
+{
+    const Index N = problem_.length();
+    std::vector<float> rest(residual.size());
+    double largest = 0.0;
+    for (const double r : residual) {
+        largest = std::max(largest, std::fabs(r));
+    }
+    const double unit = largest > 0.0 ? 1.0 / largest : 1.0;
+    if (problem_.spectrum.empty()) {
+        for (std::size_t t = 0; t < rest.size(); ++t) {
+            const double w = problem_.weights.empty() ? 1.0 : problem_.weights[t % static_cast<std::size_t>(N)];
+            rest[t] = static_cast<float>(residual[t] * unit * w);
+        }
+    } else {
+        // The metric applied: a convolution by the autocorrelation of the input.
+        const compute::RealFft<double> fft(compute::fft_size(2 * N));
+        Buffer<double> signal(fft.size());
+        Buffer<Complex> spectrum(fft.spectrum_size());
+        for (Index r = 0; r < problem_.targets; ++r) {
+            std::copy_n(residual.data() + r * N, N, signal.data());
+            std::fill(signal.data() + N, signal.data() + fft.size(), 0.0);
+            fft.forward(signal.data(), spectrum.data());
+            for (Index k = 0; k < fft.spectrum_size(); ++k) {
+                spectrum[k] *= problem_.spectrum[static_cast<std::size_t>(k)] * unit / static_cast<double>(fft.size());
+            }
+            fft.inverse(spectrum.data(), signal.data());
+            for (Index t = 0; t < N; ++t) {
+                rest[static_cast<std::size_t>(r * N + t)] = static_cast<float>(signal[t]);
+            }
+        }
+    }
+    Section result{states, 1.0, rings_.back().decay, 0.0};
+    float best_gain = -1.0f;
+    for (const Ring& ring : rings_) {
+        const Index P = ring.fft.size();
+        const Index last = P / 2;
+        float* const gain = gain_.data();
+        for (Index r = 0; r < problem_.targets; ++r) {
+            const float* const from = rest.data() + r * N;
+            for (Index t = 0; t < ring.used; ++t) {
+                signal_[t] = from[t] * ring.powers[static_cast<std::size_t>(t)];
+            }
+            std::fill(signal_.data() + ring.used, signal_.data() + P, 0.0f);
+            ring.fft.forward(signal_.data(), spectrum_.data());
+            const float* const z = reinterpret_cast<const float*>(spectrum_.data());
+            for (Index k = 0; k <= last; ++k) {
+                const float X = z[2 * k];
+                const float Y = -z[2 * k + 1];
+                const std::size_t i = static_cast<std::size_t>(k);
+                const float g = states == 1 ? ring.XX[i] * X * X
+                                            : ring.XX[i] * X * X + ring.XY[i] * X * Y + ring.YY[i] * Y * Y;
+                gain[k] = r == 0 ? g : gain[k] + g;
+            }
+        }
+        for (Index k = 0; k <= last; k += states == 1 ? last : 1) {
+            if (gain[k] > best_gain) {
+                best_gain = gain[k];
+                double angle = 2.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(P);
+                const bool negative = angle > 0.5 * std::numbers::pi;
+                angle = std::max(negative ? std::numbers::pi - angle : angle, 0.3 / static_cast<double>(N));
+                result = {states, negative ? -1.0 : 1.0, ring.decay, states == 2 ? -angle * angle : 0.0};
+            }
+        }
+    }
+    return result;
+}
 
-}  // namespace
-
-std::vector<Section> kung_start(const FitProblem& problem, Index order, const Control& control)
+KungBasis::KungBasis(const FitProblem& problem, Index order, Metric metric, const Control& control)
 {
     const Index N = problem.length();
     const Index n = (N + 1) / 2;             // square: of an even N the last lag is left to the refinement
-    const Index d = std::min(order, n - 1);
-    MatrixXd U(n, d);
-    if (8 * d > n && n <= 2048) {
-        MatrixXd H(n, n);
-        for (Index j = 0; j < n; ++j) {
-            for (Index i = 0; i < n; ++i) {
-                H(i, j) = problem.g[static_cast<std::size_t>(i + j)];
-            }
-        }
-        const Eigen::SelfAdjointEigenSolver<MatrixXd> eigen(H);
-        // The d values of largest modulus stand at both ends of the ascending list.
-        Index low = 0;
-        Index high = n - 1;
-        for (Index i = 0; i < d; ++i) {
-            const bool take_high = std::fabs(eigen.eigenvalues()(high)) >= std::fabs(eigen.eigenvalues()(low));
-            U.col(i) = eigen.eigenvectors().col(take_high ? high-- : low++);
-        }
-    } else {
-        HankelProduct product(problem.g, n, n);
-        const Eigenpairs pairs = lanczos([&](const double* x, double* y) { product.apply(x, y); }, n, d, 1e-8,
-                                         Vectors::yes, control);
-        U = Eigen::Map<const MatrixXd>(pairs.vectors.data(), n, d);
+    rows_ = n;
+    columns_ = std::min(order, n - 1);
+    if (columns_ < 1) {
+        return;
     }
-    const MatrixXd A = U.topRows(n - 1).colPivHouseholderQr().solve(U.bottomRows(n - 1));
+    std::vector<double> a;
+    if (metric == Metric::arcsine) {
+        double square = 1.0;
+        for (Index i = 0; i < n; ++i) {
+            if (i > 0) {
+                const double next = (static_cast<double>(i) - 0.5) / static_cast<double>(i);
+                ratio_.push_back(std::sqrt(next));
+                square *= next;
+            }
+            a.push_back(std::sqrt(square));
+        }
+    }
+    std::vector<HankelProduct> products;
+    for (Index r = 0; r < problem.targets; ++r) {
+        products.emplace_back(std::span<const double>(problem.g).subspan(static_cast<std::size_t>(r * N),
+                                                                         static_cast<std::size_t>(N)), n, n, a, a);
+    }
+    std::vector<double> once(static_cast<std::size_t>(n));
+    std::vector<double> part(static_cast<std::size_t>(n));
+    const auto apply = [&](const double* x, double* y) {
+        if (products.size() == 1) {
+            products.front().apply(x, y);
+            return;
+        }
+        std::fill_n(y, n, 0.0);
+        for (HankelProduct& product : products) {
+            product.apply(x, once.data());
+            product.apply(once.data(), part.data());
+            for (Index i = 0; i < n; ++i) {
+                y[i] += part[static_cast<std::size_t>(i)];
+            }
+        }
+    };
+    Eigenpairs pairs = lanczos(apply, n, columns_, 1e-8, Vectors::yes, control);
+    vectors_ = std::move(pairs.vectors);
+    columns_ = static_cast<Index>(pairs.values.size());
+    for (const double value : pairs.values) {
+        values_.push_back(products.size() == 1 ? std::fabs(value) : std::sqrt(std::fabs(value)));
+    }
+}
+
+std::vector<Section> KungBasis::sections(Index order) const
+{
+    const Index d = std::min(order, columns_);
     std::vector<Complex> poles;
-    if (A.allFinite()) {
-        const Eigen::EigenSolver<MatrixXd> eigen(A, false);
-        for (Index i = 0; i < d; ++i) {
-            Complex p = eigen.eigenvalues()(i);
-            if (std::abs(p) > 1.0) {
-                p = 1.0 / std::conj(p);
+    if (d > 0) {
+        const Map<const MatrixXd> U(vectors_.data(), rows_, d);
+        MatrixXd up = U.topRows(rows_ - 1);
+        if (!ratio_.empty()) {
+            up = Map<const VectorXd>(ratio_.data(), rows_ - 1).asDiagonal() * up;
+        }
+        // The columns are nearly orthonormal unless the last row (or a delay) holds much of them.
+        const MatrixXd G = up.transpose() * up;
+        const Eigen::LLT<MatrixXd> factor(G);
+        MatrixXd A;
+        if (factor.info() == Eigen::Success && factor.rcond() > 1e-4) {
+            A = factor.solve(up.transpose() * U.bottomRows(rows_ - 1));
+        } else {
+            A = up.colPivHouseholderQr().solve(U.bottomRows(rows_ - 1));
+        }
+        if (A.allFinite()) {
+            const Eigen::EigenSolver<MatrixXd> eigen(A, false);
+            for (Index i = 0; i < d; ++i) {
+                Complex p = eigen.eigenvalues()(i);
+                if (std::abs(p) > 1.0) {
+                    p = 1.0 / std::conj(p);
+                }
+                if (std::abs(p) < 1e-12) {
+                    p = 1e-12;
+                }
+                poles.push_back(p);
             }
-            if (std::abs(p) < 1e-12) {
-                p = 1e-12;
-            }
-            poles.push_back(p);
         }
     }
     std::vector<Section> sections = sections_of(poles);
@@ -175,27 +283,7 @@ std::vector<Section> kung_start(const FitProblem& problem, Index order, const Co
     for (; have < order; ++have) {
         sections.push_back({1, have % 2 == 0 ? 1.0 : -1.0, -0.5 - 0.25 * static_cast<double>(have), 0.0});
     }
-    constrain(problem, sections);
     return sections;
-}
-
-FitStep greedy_start(const FitProblem& problem, Index order, const Control& control)
-{
-    Grid grid(problem);
-    FitStep step;
-    std::vector<double> rest = problem.g;
-    for (Index have = 0; have < order;) {
-        const int states = order - have >= 2 ? 2 : 1;
-        step.sections.push_back(grid.best(rest, states));
-        have += states;
-        const Index before = step.iterations;
-        step = minimise(problem, std::move(step.sections), Algebra::gram, 4, 1e-4, control);
-        step.iterations += before;
-        if (have < order) {
-            rest = residual_of(problem, step.sections);
-        }
-    }
-    return step;
 }
 
 }  // namespace stillhouse::systems

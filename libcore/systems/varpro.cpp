@@ -1,402 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
-// The normal equations or the QR factor of a trial point, and the Levenberg-Marquardt loop over both.
+// The Levenberg-Marquardt loop, and what else a problem can be asked at some poles.
 #include "libcore/systems/varpro.hpp"
 
-#include "libcore/base/error.hpp"
-#include "libcore/systems/cascade.hpp"
-
-#include <Eigen/Cholesky>
-#include <Eigen/QR>
+#include "libcore/systems/fit_constraints.hpp"
+#include "libcore/systems/varpro_trial.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numbers>
 
 namespace stillhouse::systems {
 
-namespace {
-
-using Eigen::MatrixXd;
-using Eigen::VectorXd;
-
-constexpr Index block = 128;             // lags between exact values of E and F
-constexpr double fastest = -40.0;        // log of the smallest modulus
-
-/// E_t and F_t (without the sign), exactly.
-struct Pair {
-    double E = 1.0;
-    double F = 0.0;
-};
-
-Pair mode(const Section& s, double t)
+Varpro::Varpro(const FitProblem& problem) : problem_(problem), workspace_(std::make_unique<TrialPoints>(problem))
 {
-    if (s.states == 1) {
-        return {std::exp(s.m * t), 0.0};
-    }
-    const double x = s.v * t * t;
-    if (std::fabs(x) < 1e-4) {
-        const double r = std::exp(s.m * t);
-        return {r * (1.0 + x / 2.0 + x * x / 24.0), r * t * (1.0 + x / 6.0 + x * x / 120.0)};
-    }
-    if (s.v > 0.0) {
-        const double root = std::sqrt(s.v);
-        const double a = std::exp((s.m + root) * t);
-        const double b = std::exp((s.m - root) * t);
-        // a - b cancels where the poles have hardly parted.
-        const double difference = root * t < 0.5 ? 2.0 * std::exp(s.m * t) * std::sinh(root * t) : a - b;
-        return {0.5 * (a + b), 0.5 * difference / root};
-    }
-    const double angle = std::sqrt(-s.v);
-    const double r = std::exp(s.m * t);
-    return {r * std::cos(angle * t), r * std::sin(angle * t) / angle};
+    norm_ = std::sqrt(workspace_->squares);
 }
 
-/// E_{a+b} = E_a E_b + v F_a F_b, F_{a+b} = F_a E_b + E_a F_b.
-Pair product(const Pair& a, const Pair& b, double v)
+Varpro::~Varpro() = default;
+
+FitStep Varpro::minimise(std::vector<Section> sections, Algebra algebra, Index iterations, double tolerance,
+                         const Control& control)
 {
-    return {a.E * b.E + v * a.F * b.F, a.F * b.E + a.E * b.F};
-}
-
-/// The columns of a problem, block of rows by block of rows.
-class Columns {
-public:
-    Columns(const FitProblem& problem, std::span<const Section> sections) : problem_(problem), sections_(sections)
-    {
-        for (const Section& s : sections_) {
-            std::vector<Pair> table(block);
-            std::vector<Pair> small(16);
-            for (Index k = 0; k < 16; ++k) {
-                small[static_cast<std::size_t>(k)] = mode(s, static_cast<double>(k));
-            }
-            for (Index k = 0; k < block; k += 16) {
-                const Pair start = mode(s, static_cast<double>(k));
-                for (Index j = 0; j < 16; ++j) {
-                    table[static_cast<std::size_t>(k + j)] = product(start, small[static_cast<std::size_t>(j)], s.v);
-                }
-            }
-            if (s.sign < 0.0) {
-                for (Index k = 1; k < block; k += 2) {
-                    table[static_cast<std::size_t>(k)].E *= -1.0;
-                    table[static_cast<std::size_t>(k)].F *= -1.0;
-                }
-            }
-            tables_.push_back(std::move(table));
-            order_ += s.states;
-        }
-    }
-
-    Index order() const { return order_; }
-
-    /// Rows t0 .. of Phi into `to` (t0 a multiple of the block), unscaled and unweighted.
-    template <class Block>
-    void fill(Index t0, Index rows, Block&& to) const
-    {
-        Index column = 0;
-        for (std::size_t k = 0; k < sections_.size(); ++k) {
-            const Section& s = sections_[k];
-            if (s.states == 0) {
-                continue;
-            }
-            const Pair start = mode(s, static_cast<double>(t0));
-            const std::vector<Pair>& table = tables_[k];
-            double* E = &to(0, column);
-            if (s.states == 1) {
-                for (Index i = 0; i < rows; ++i) {
-                    E[i] = start.E * table[static_cast<std::size_t>(i)].E;
-                }
-            } else {
-                double* F = &to(0, column + 1);
-                const double vF = s.v * start.F;
-                for (Index i = 0; i < rows; ++i) {
-                    const Pair& p = table[static_cast<std::size_t>(i)];
-                    E[i] = start.E * p.E + vF * p.F;
-                    F[i] = start.F * p.E + start.E * p.F;
-                }
-            }
-            column += s.states;
-        }
-    }
-
-    /// [Phi, T Phi, g] of some rows, weighted; T = diag(t / N).
-    void fill_all(Index t0, Index rows, MatrixXd& M) const
-    {
-        fill(t0, rows, M);
-        const double N = static_cast<double>(problem_.length());
-        for (Index j = 0; j < order_; ++j) {
-            for (Index i = 0; i < rows; ++i) {
-                M(i, order_ + j) = M(i, j) * (static_cast<double>(t0 + i) / N);
-            }
-        }
-        for (Index i = 0; i < rows; ++i) {
-            M(i, 2 * order_) = problem_.g[static_cast<std::size_t>(t0 + i)];
-        }
-        if (!problem_.weights.empty()) {
-            for (Index i = 0; i < rows; ++i) {
-                M.row(i) *= std::sqrt(problem_.weights[static_cast<std::size_t>(t0 + i)]);
-            }
-        }
-    }
-
-private:
-    const FitProblem& problem_;
-    std::span<const Section> sections_;
-    std::vector<std::vector<Pair>> tables_;
-    Index order_ = 0;
-};
-
-/// What a trial point needs: scaled coefficients, the projected tangent's Gram matrix S and its product y with g.
-struct Trial {
-    double squares = std::numeric_limits<double>::infinity();    // of the residual
-    VectorXd norms;          // of the columns of Phi
-    VectorXd c;              // coefficients of the columns scaled to unit norm
-    MatrixXd S;
-    VectorXd y;
-};
-
-Trial by_gram(const Columns& columns, Index N)
-{
-    const Index d = columns.order();
-    const Index width = 2 * d + 1;
-    MatrixXd G = MatrixXd::Zero(width, width);
-    MatrixXd M(block, width);
-    for (Index t0 = 0; t0 < N; t0 += block) {
-        const Index rows = std::min(block, N - t0);
-        if (rows < block) {
-            M.setZero();
-        }
-        columns.fill_all(t0, rows, M);
-        G.selfadjointView<Eigen::Lower>().rankUpdate(M.transpose());
-    }
-    G = MatrixXd(G.selfadjointView<Eigen::Lower>());
-    Trial trial;
-    trial.norms = G.diagonal().head(d).cwiseSqrt().cwiseMax(1e-150);
-    VectorXd scale = VectorXd::Ones(width);
-    scale.head(d) = trial.norms.cwiseInverse();
-    scale.segment(d, d) = scale.head(d);
-    G = scale.asDiagonal() * G * scale.asDiagonal();
-    MatrixXd G11 = G.topLeftCorner(d, d);
-    G11.diagonal().array() += 3e-15 * static_cast<double>(d);
-    const Eigen::LLT<MatrixXd> chol(G11);
-    if (chol.info() != Eigen::Success) {
-        return trial;
-    }
-    const MatrixXd L12 = chol.matrixL().solve(G.block(0, d, d, d + 1));      // L^-1 [G12, b1]
-    trial.c = chol.matrixU().solve(L12.col(d));
-    trial.squares = std::max(G(2 * d, 2 * d) - L12.col(d).squaredNorm(), 0.0);
-    trial.S = G.block(d, d, d, d) - L12.leftCols(d).transpose() * L12.leftCols(d);
-    trial.y = G.block(d, 2 * d, d, 1) - L12.leftCols(d).transpose() * L12.col(d);
-    return trial;
-}
-
-Trial by_qr(const Columns& columns, Index N)
-{
-    const Index d = columns.order();
-    const Index width = 2 * d + 1;
-    // R of all rows so far on top of the next ones; rows come in a multiple of the block.
-    const Index rows_each = block * std::max<Index>(1, (2 * width + block - 1) / block);
-    MatrixXd R = MatrixXd::Zero(width, width);
-    MatrixXd M(block, width);
-    MatrixXd stack(width + rows_each, width);
-    for (Index t = 0; t < N; t += rows_each) {
-        stack.setZero();
-        stack.topRows(width) = R;
-        for (Index t0 = t; t0 < std::min(N, t + rows_each); t0 += block) {
-            const Index rows = std::min(block, N - t0);
-            columns.fill_all(t0, rows, M);
-            stack.middleRows(width + t0 - t, rows) = M.topRows(rows);
-        }
-        const Eigen::HouseholderQR<MatrixXd> qr(stack);
-        R = qr.matrixQR().topRows(width).triangularView<Eigen::Upper>();
-    }
-    Trial trial;
-    trial.norms = R.leftCols(d).colwise().norm().transpose().cwiseMax(1e-150);
-    const VectorXd inverse = trial.norms.cwiseInverse();
-    MatrixXd R11 = R.topLeftCorner(d, d) * inverse.asDiagonal();
-    const MatrixXd R22 = R.block(d, d, d, d) * inverse.asDiagonal();
-    for (Index i = 0; i < d; ++i) {
-        if (std::fabs(R11(i, i)) < 1e-15) {
-            R11(i, i) = 1e-15;
-        }
-    }
-    trial.c = R11.triangularView<Eigen::Upper>().solve(R.block(0, 2 * d, d, 1));
-    const VectorXd rest = R.block(d, 2 * d, d, 1);
-    trial.squares = rest.squaredNorm() + R(2 * d, 2 * d) * R(2 * d, 2 * d);
-    trial.S = R22.transpose() * R22;
-    trial.y = R22.transpose() * rest;
-    return trial;
-}
-
-Trial evaluate(const FitProblem& problem, std::span<const Section> sections, Algebra algebra)
-{
-    const Columns columns(problem, sections);
-    return algebra == Algebra::gram ? by_gram(columns, problem.length()) : by_qr(columns, problem.length());
-}
-
-/// Derivatives by (m, v) of each section as combinations of the scaled columns of T Phi, modulo the span of Phi.
-MatrixXd tangent(const FitProblem& problem, std::span<const Section> sections, const Trial& trial)
-{
-    const double N = static_cast<double>(problem.length());
-    const Index d = trial.c.size();
-    MatrixXd C = MatrixXd::Zero(d, d);
-    Index at = 0;
-    for (const Section& s : sections) {
-        if (s.states == 1) {
-            C(at, at) = N * trial.c(at);
-        } else if (s.states == 2) {
-            const double v = std::copysign(std::max(std::fabs(s.v), 1e-6 / (N * N)), s.v);
-            const double ratio = trial.norms(at + 1) / trial.norms(at);
-            C(at, at) = N * trial.c(at);
-            C(at + 1, at) = N * trial.c(at + 1);
-            C(at, at + 1) = 0.5 * N * trial.c(at + 1) / (ratio * v);
-            C(at + 1, at + 1) = 0.5 * N * trial.c(at) * ratio;
-        }
-        at += s.states;
-    }
-    return C;
-}
-
-void constrain_one(const FitProblem& problem, Section& s)
-{
-    const double slowest = problem.slowest;
-    if (s.states == 1) {
-        s.m = std::clamp(s.m, fastest, slowest);
-        return;
-    }
-    if (s.v <= 0.0) {
-        s.m = std::clamp(s.m, fastest, slowest);
-        double angle = std::fmod(std::sqrt(-s.v), 2.0 * std::numbers::pi);
-        if (angle > std::numbers::pi) {
-            angle = 2.0 * std::numbers::pi - angle;
-        }
-        if (angle > 0.5 * std::numbers::pi) {
-            angle = std::numbers::pi - angle;
-            s.sign = -s.sign;
-        }
-        s.v = -angle * angle;
-        return;
-    }
-    const double root = std::sqrt(s.v);
-    if (s.m + root > slowest || s.m - root < fastest) {
-        const double a = std::clamp(s.m + root, fastest, slowest);
-        const double b = std::clamp(s.m - root, fastest, slowest);
-        s.m = 0.5 * (a + b);
-        s.v = 0.25 * (a - b) * (a - b);
-        if (s.m + std::sqrt(s.v) > slowest) {
-            s.m = slowest - std::sqrt(s.v);
-        }
-    }
-}
-
-/// The closest two poles, of sections a <= b (equal: within one section), and their distance.
-struct Closest {
-    std::size_t a = 0;
-    std::size_t b = 0;
-    double distance = std::numeric_limits<double>::infinity();
-};
-
-Closest closest_poles(std::span<const Section> sections)
-{
-    Closest result;
-    for (std::size_t b = 0; b < sections.size(); ++b) {
-        const SectionPoles q = poles_of(sections[b]);
-        if (q.count == 2 && std::abs(q.pole[0] - q.pole[1]) < result.distance) {
-            result = {b, b, std::abs(q.pole[0] - q.pole[1])};
-        }
-        for (std::size_t a = 0; a < b; ++a) {
-            const SectionPoles p = poles_of(sections[a]);
-            for (int i = 0; i < p.count; ++i) {
-                for (int j = 0; j < q.count; ++j) {
-                    const double distance = std::abs(p.pole[i] - q.pole[j]);
-                    if (distance < result.distance) {
-                        result = {a, b, distance};
-                    }
-                }
-            }
-        }
-    }
-    return result;
-}
-
-}  // namespace
-
-void constrain(const FitProblem& problem, std::vector<Section>& sections)
-{
-    for (Section& s : sections) {
-        constrain_one(problem, s);
-    }
-    if (problem.separation <= 0.0) {
-        return;
-    }
-    const double wanted = problem.separation * (1.0 + 1e-9);
-    for (Index tries = 0; tries < 200 * static_cast<Index>(sections.size()); ++tries) {
-        const Closest close = closest_poles(sections);
-        if (close.distance >= problem.separation) {
-            return;
-        }
-        if (close.a == close.b) {
-            // Part the two poles of one section, real or complex as they are; a small modulus leaves only real ones.
-            Section& s = sections[close.a];
-            const double half = 0.5 * wanted * std::exp(-s.m);
-            if (s.v < 0.0 && half < 1.0) {
-                s.v = -std::pow(std::asin(half), 2.0);
-            } else {
-                const double root = std::asinh(half);
-                s.m = std::min(s.m, problem.slowest - root);
-                s.v = std::pow(std::asinh(0.5 * wanted * std::exp(-s.m)), 2.0);
-            }
-            constrain_one(problem, s);
-        } else {
-            Section& a = sections[close.a];
-            Section& b = sections[close.b];
-            (a.m < b.m ? a : b).m -= 0.5 * wanted;
-        }
-    }
-    throw_error(ErrorCode::unsupported, "poles cannot be kept " + std::to_string(problem.separation) +
-                " apart at this order; ask for a smaller separation or order");
-}
-
-FitStep minimise(const FitProblem& problem, std::vector<Section> sections, Algebra algebra, Index iterations,
-                 double tolerance, const Control& control)
-{
-    constrain(problem, sections);
-    FitStep result{std::move(sections), 0.0, 0};
-    Trial now = evaluate(problem, result.sections, algebra);
+    TrialPoints& work = *workspace_;
+    std::erase_if(sections, [](const Section& s) { return s.states == 0; });
+    std::stable_sort(sections.begin(), sections.end(),
+                     [](const Section& a, const Section& b) { return a.states > b.states; });
+    constrain(problem_, sections);
+    FitStep result;
+    result.sections = std::move(sections);
+    const Index count = static_cast<Index>(result.sections.size());
+    work.evaluate(result.sections, algebra, work.now);
     double mu = 1e-3;
-    while (result.iterations < iterations && std::isfinite(now.squares) && now.squares > 0.0) {
+    std::vector<double> q;
+    std::vector<double> step;
+    std::vector<double> scale;
+    std::vector<Section> moved;
+    while (result.iterations < iterations && std::isfinite(work.now.squares) && work.now.squares > 0.0) {
         control.throw_if_stopped();
-        const MatrixXd C = tangent(problem, result.sections, now);
-        MatrixXd H = C.transpose() * now.S * C;
-        VectorXd q = C.transpose() * now.y;
-        const VectorXd scale = H.diagonal().cwiseMax(1e-300).cwiseSqrt().cwiseInverse();
-        H = scale.asDiagonal() * H * scale.asDiagonal();
-        q = scale.asDiagonal() * q;
-        if (!H.allFinite() || !q.allFinite()) {
+        work.normal_equations(result.sections, work.now, q);
+        const Index d = work.now.order;
+        scale.resize(static_cast<std::size_t>(d));
+        bool finite = true;
+        for (Index i = 0; i < d; ++i) {
+            const double diagonal = work.H.row(i)[i];
+            finite = finite && std::isfinite(diagonal) && std::isfinite(q[static_cast<std::size_t>(i)]);
+            // What would leave the disc stays where it is.
+            const bool held = i < count && result.sections[static_cast<std::size_t>(i)].v <= 0.0 &&
+                              result.sections[static_cast<std::size_t>(i)].m >= problem_.slowest &&
+                              q[static_cast<std::size_t>(i)] > 0.0;
+            scale[static_cast<std::size_t>(i)] = held ? 0.0 : 1.0 / std::sqrt(std::max(diagonal, 1e-300));
+        }
+        if (!finite) {
             break;
         }
-        bool accepted = false;
-        double before = now.squares;
-        for (int attempt = 0; attempt < 12 && !accepted; ++attempt) {
-            MatrixXd damped = H;
-            damped.diagonal().array() += mu;
-            const VectorXd step = scale.asDiagonal() * damped.ldlt().solve(q);
-            std::vector<Section> moved = result.sections;
-            Index at = 0;
-            for (Section& s : moved) {
-                s.m += step(at);
-                if (s.states == 2) {
-                    s.v += step(at + 1);
-                }
-                at += s.states;
-                constrain_one(problem, s);
+        for (Index i = 0; i < d; ++i) {
+            double* const row = work.H.row(i);
+            for (Index j = 0; j < d; ++j) {
+                row[j] *= scale[static_cast<std::size_t>(i)] * scale[static_cast<std::size_t>(j)];
             }
-            const bool allowed = step.allFinite() && (problem.separation <= 0.0 ||
-                                                      closest_poles(moved).distance >= problem.separation);
-            Trial trial = allowed ? evaluate(problem, moved, algebra) : Trial{};
-            if (trial.squares < now.squares) {
+            if (scale[static_cast<std::size_t>(i)] == 0.0) {
+                row[i] = 1.0;
+            }
+            q[static_cast<std::size_t>(i)] *= scale[static_cast<std::size_t>(i)];
+        }
+        bool accepted = false;
+        const double before = work.now.squares;
+        for (int attempt = 0; attempt < 12 && !accepted; ++attempt) {
+            work.next.squares = std::numeric_limits<double>::infinity();
+            if (work.damped_step(mu, q, step)) {
+                moved = result.sections;
+                for (Index i = 0; i < count; ++i) {
+                    Section& s = moved[static_cast<std::size_t>(i)];
+                    s.m += step[static_cast<std::size_t>(i)] * scale[static_cast<std::size_t>(i)];
+                    if (s.states == 2) {
+                        s.v += step[static_cast<std::size_t>(count + i)] * scale[static_cast<std::size_t>(count + i)];
+                    }
+                    constrain_one(problem_, s);
+                }
+                if (poles_apart(problem_, moved)) {
+                    work.evaluate(moved, algebra, work.next);
+                }
+            }
+            if (work.next.squares < work.now.squares) {
                 accepted = true;
-                result.sections = std::move(moved);
-                now = std::move(trial);
+                std::swap(result.sections, moved);
+                std::swap(work.now, work.next);
                 mu = std::max(attempt == 0 ? mu / 5.0 : mu, 1e-15);
             } else {
                 mu = std::min(mu * 6.0, 1e12);
@@ -406,33 +94,115 @@ FitStep minimise(const FitProblem& problem, std::vector<Section> sections, Algeb
             break;
         }
         ++result.iterations;
-        if (std::sqrt(before) - std::sqrt(now.squares) < tolerance * std::sqrt(before)) {
+        if (std::sqrt(before) - std::sqrt(work.now.squares) < tolerance * std::sqrt(before)) {
             break;
         }
     }
-    result.residual = std::sqrt(now.squares);
+    result.residual = std::sqrt(work.now.squares);
+    result.blind = algebra == Algebra::gram &&
+                   !(1e-15 * static_cast<double>(work.now.order) * (work.squares + 3.0 * work.now.cancelled) <
+                     1e-3 * work.now.squares);
     return result;
 }
 
-std::vector<double> residual_of(const FitProblem& problem, std::span<const Section> sections)
+std::vector<double> Varpro::residual(std::span<const Section> sections)
 {
-    std::vector<double> rest = problem.g;
-    const Trial trial = evaluate(problem, sections, Algebra::gram);
-    if (!std::isfinite(trial.squares) || trial.c.size() == 0) {
+    TrialPoints& work = *workspace_;
+    std::vector<double> rest = problem_.g;
+    work.evaluate(sections, Algebra::gram, work.next);
+    const Trial& trial = work.next;
+    if (!std::isfinite(trial.squares) || trial.order == 0) {
         return rest;
     }
-    const VectorXd c = trial.c.cwiseQuotient(trial.norms);
-    const Columns columns(problem, sections);
-    MatrixXd M(block, columns.order());
-    for (Index t0 = 0; t0 < problem.length(); t0 += block) {
-        const Index rows = std::min(block, problem.length() - t0);
-        columns.fill(t0, rows, M);
-        const VectorXd part = M.topRows(rows) * c;
-        for (Index i = 0; i < rows; ++i) {
-            rest[static_cast<std::size_t>(t0 + i)] -= part(i);
+    const Index N = problem_.length();
+    const Index count = static_cast<Index>(sections.size());
+    const Index P = padded(count);
+    constexpr Index block = 64;
+    // A table of each section over one block, and its values at the start of each.
+    std::vector<double> table(static_cast<std::size_t>(2 * block * count));
+    Buffer<double> starts(2 * P);
+    work.lanes.load(sections);
+    for (Index k = 0; k < block; ++k) {
+        work.kernels.modes(work.lanes.view, static_cast<double>(k), starts.data(), starts.data() + P);
+        for (Index i = 0; i < count; ++i) {
+            table[static_cast<std::size_t>(2 * block * i + k)] = starts[i];
+            table[static_cast<std::size_t>(2 * block * i + block + k)] = starts[P + i];
+        }
+    }
+    for (Index t0 = 0; t0 < N; t0 += block) {
+        const Index rows = std::min(block, N - t0);
+        work.kernels.modes(work.lanes.view, static_cast<double>(t0), starts.data(), starts.data() + P);
+        for (Index r = 0; r < problem_.targets; ++r) {
+            const double* const c = trial.c.data() + r * trial.order;
+            double* const to = rest.data() + r * N + t0;
+            for (Index i = 0; i < count; ++i) {
+                const Section& s = sections[static_cast<std::size_t>(i)];
+                const double cE = c[i] / trial.norms[static_cast<std::size_t>(i)];
+                const double cF = s.states == 2 ? c[count + i] / trial.norms[static_cast<std::size_t>(count + i)] : 0.0;
+                const double E = cE * starts[i] + cF * starts[P + i];
+                const double F = s.states == 2 ? cE * s.v * starts[P + i] + cF * starts[i] : 0.0;
+                const double* const tE = table.data() + 2 * block * i;
+                const double* const tF = tE + block;
+                for (Index k = 0; k < rows; ++k) {
+                    to[k] -= E * tE[k] + F * tF[k];
+                }
+            }
         }
     }
     return rest;
+}
+
+std::vector<double> Varpro::drop_costs(std::span<const Section> sections)
+{
+    TrialPoints& work = *workspace_;
+    const Index count = static_cast<Index>(sections.size());
+    std::vector<double> costs(static_cast<std::size_t>(count), 0.0);
+    work.evaluate(sections, Algebra::gram, work.next);
+    Trial& trial = work.next;
+    if (!std::isfinite(trial.squares)) {
+        return costs;
+    }
+    const Index d = trial.order;
+    // The inverse of the Gram matrix is Y'Y with Y = U'^-1.
+    Rows Y;
+    Y.reset(d, d);
+    for (Index i = 0; i < d; ++i) {
+        Y.row(i)[i] = 1.0;
+    }
+    work.kernels.solve(d, trial.U.row(0), trial.U.step, Y.row(0), Y.step, Y.step);
+    for (Index i = 0; i < count; ++i) {
+        double EE = 0.0;
+        double EF = 0.0;
+        double FF = 0.0;
+        const bool pair = sections[static_cast<std::size_t>(i)].states == 2;
+        for (Index k = 0; k < d; ++k) {
+            const double e = Y.row(k)[i];
+            const double f = pair ? Y.row(k)[count + i] : 0.0;
+            EE += e * e;
+            EF += e * f;
+            FF += f * f;
+        }
+        for (Index r = 0; r < problem_.targets; ++r) {
+            const double* const c = trial.c.data() + r * d;
+            const double e = c[i];
+            const double f = pair ? c[count + i] : 0.0;
+            const double det = EE * FF - EF * EF;
+            costs[static_cast<std::size_t>(i)] +=
+                pair ? (FF * e * e - 2.0 * EF * e * f + EE * f * f) / std::max(det, 1e-300) : e * e / EE;
+        }
+    }
+    return costs;
+}
+
+std::vector<double> Varpro::gradient(std::span<const Section> sections, Algebra algebra)
+{
+    std::vector<double> q;
+    workspace_->evaluate(sections, algebra, workspace_->next);
+    workspace_->normal_equations(sections, workspace_->next, q);
+    for (double& x : q) {
+        x = -x;
+    }
+    return q;
 }
 
 }  // namespace stillhouse::systems

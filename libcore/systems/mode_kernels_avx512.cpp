@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loops of variable projection as compiled for avx512.
+#include "libcore/systems/mode_kernels_level.hpp"
+
+namespace stillhouse::systems {
+
+const ModeKernels mode_kernels_avx512 = mode_kernels_here("avx512");
+
+}  // namespace stillhouse::systems
