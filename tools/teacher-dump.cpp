@@ -20,7 +20,7 @@ struct Settings {
     std::optional<std::string> tokens;
     bool sample = false;
     std::optional<Index> limit, context;
-    Index batch = 8, skip = 0;
+    Index batch = 8, skip = 0, shuffle = 0;
     std::vector<std::string> show{"residual"};
     std::optional<Index> top_k;
     cli::IndexList layers;
@@ -52,6 +52,10 @@ cli::Tool describe(Settings& s)
     tool.option(&s.context, "--context", "L", "tokens a sequence (default: the model's maximum, at most 1024)")
         .range(1, 1e9);
     tool.option(&s.batch, "--batch", "B", "sequences a batch").range(1, 1e6);
+    tool.option(&s.shuffle, "--shuffle", "N", "draw the rows from a pool of N, filled as it empties; 0: in their order")
+        .range(0, 1e8).excludes("--sample")
+        .detail("Neighbours in a book are much alike: what is fitted to a few rows of a text is better off with "
+                "--shuffle 8K. --limit then counts tokens as they are drawn.");
     tool.option(&s.skip, "--skip", "N", "leave out the first N batches; numbers stay those of the whole")
         .range(0, 1e12).outside_history();
     tool.group("What is shown of it");
@@ -99,7 +103,7 @@ adapters::DumpRequest request(const Settings& s, const models::NetworkConfig& co
     const std::string dtype = s.dtype.value_or(context.precision());
     adapters::DumpRequest request;
     request.tokens = {s.text,  s.tokens.value_or(""), context_of(s, config), s.batch, s.limit.value_or(-1),
-                      config.vocabulary};
+                      config.vocabulary, s.shuffle, context.seed()};
     request.sample = s.sample;
     request.seed = context.seed();
     request.skip = s.skip;

@@ -5,6 +5,7 @@
 #include "formats/stream/shard.hpp"
 #include "formats/tokenizer_json.hpp"
 #include "libcore/base/error.hpp"
+#include "tools/adapters/row_pool.hpp"
 #include "tools/adapters/token_reader.hpp"
 
 #include <algorithm>
@@ -27,7 +28,7 @@ namespace {
 class Gatherer {
 public:
     Gatherer(std::unique_ptr<TokenReader> reader, const TokenRequest& request)
-        : reader_(std::move(reader)), request_(request)
+        : reader_(std::move(reader)), request_(request), pool_(request.shuffle, request.seed)
     {
     }
 
@@ -51,7 +52,7 @@ private:
         const std::size_t before = document_.size();
         done_ = !reader_->read(document_, ends);
         total_ += static_cast<Index>(document_.size() - before);
-        if (request_.limit >= 0 && total_ >= request_.limit) {
+        if (request_.shuffle == 0 && request_.limit >= 0 && total_ >= request_.limit) {
             document_.resize(document_.size() - static_cast<std::size_t>(total_ - request_.limit));
             total_ = request_.limit;
             done_ = true;
@@ -59,14 +60,27 @@ private:
         const auto length = static_cast<std::size_t>(request_.context);
         std::size_t at = 0;
         for (; document_.size() - at >= length; at += length) {
-            add_row(document_.data() + at, request_.context);
+            if (auto row = pool_.enter({document_.data() + at, document_.data() + at + length})) {
+                add_row(std::move(*row));
+            }
         }
         if ((ends || done_) && at < document_.size()) {
-            add_row(document_.data() + at, static_cast<Index>(document_.size() - at));
+            std::vector<Index> row(document_.begin() + static_cast<std::ptrdiff_t>(at), document_.end());
             at = document_.size();
+            if (request_.shuffle > 0) {
+                short_.push_back(std::move(row));
+            } else {
+                add_row(std::move(row));
+            }
         }
         document_.erase(document_.begin(), document_.begin() + static_cast<std::ptrdiff_t>(at));
         if (done_) {
+            while (auto row = pool_.leave()) {
+                add_row(std::move(*row));
+            }
+            for (std::vector<Index>& row : short_) {
+                add_row(std::move(row));
+            }
             close();
             if (total_ == 0) {
                 throw_error(ErrorCode::bad_data,
@@ -77,13 +91,22 @@ private:
         }
     }
 
-    void add_row(const Index* row, Index length)
+    void add_row(std::vector<Index> row)
     {
+        if (request_.limit >= 0 && static_cast<Index>(row.size()) >= request_.limit - given_) {
+            row.resize(static_cast<std::size_t>(request_.limit - given_));
+            done_ = true;
+        }
+        if (row.empty()) {
+            return;
+        }
+        const Index length = static_cast<Index>(row.size());
+        given_ += length;
         if (batch_.rows > 0 && batch_.length != length) {
             close();
         }
         batch_.length = length;
-        batch_.tokens.insert(batch_.tokens.end(), row, row + length);
+        batch_.tokens.insert(batch_.tokens.end(), row.begin(), row.end());
         if (++batch_.rows == request_.batch) {
             close();
         }
@@ -103,7 +126,9 @@ private:
     std::vector<Index> document_;      // of the present document, what is in no row yet
     TokenBatch batch_;
     std::deque<TokenBatch> ready_;
-    Index total_ = 0, number_ = 0;
+    RowPool pool_;                     // full rows
+    std::vector<std::vector<Index>> short_;            // rows that a shuffle leaves for the end
+    Index total_ = 0, given_ = 0, number_ = 0;
     bool done_ = false;
 };
 

@@ -27,7 +27,9 @@ models::Tokenizer make_tokenizer(std::string_view tokenizer_json, const std::str
 /// Rows: a document is cut every `context` tokens; its last row may be shorter. Nothing is padded.
 /// Batches: consecutive rows of equal length, at most `batch` of them; a row of another length begins the next batch.
 /// So a text gives batches [batch, context], then one of the full rows that are left, then one of the short last row.
-/// Numbers count from 0 and depend on nothing but the tokens, `context`, `batch` and `limit`.
+/// With `shuffle` full rows take turns as RowPool draws them and shorter ones come last; `limit` then counts tokens in
+/// that order. Neighbouring rows of a text are much alike, and a gradient or a fit from a few of them is a poor one.
+/// Numbers count from 0 and depend on nothing but the tokens and what is asked for here.
 struct TokenRequest {
     std::vector<std::string> text;               // files, "-" is standard input
     std::string tokens;                          // or one token file
@@ -35,6 +37,8 @@ struct TokenRequest {
     Index batch = 8;
     Index limit = -1;                            // tokens; -1: all
     Index vocabulary = 0;                        // ids must be below
+    Index shuffle = 0;                           // rows of the pool; 0: in their order
+    std::uint64_t seed = 0;                      // of the shuffle
 };
 
 class TokenSource {
