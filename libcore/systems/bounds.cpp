@@ -124,14 +124,7 @@ Tails window_tails(const std::vector<double>& g, Index rows, Index cols, const s
         sigma = lanczos([&](const double* x, double* y) { product.apply(x, y); }, rows, k, 1e-13, Vectors::no,
                         control).values;
     } else {
-        sigma = lanczos(
-            [&](const double* x, double* y) {
-                product.apply(x + rows, y);
-                product.apply_transposed(x, y + rows);
-            },
-            rows + cols, 2 * k, 1e-13, Vectors::no, control).values;
-        std::sort(sigma.begin(), sigma.end(), std::greater<>());
-        sigma.resize(static_cast<std::size_t>(k));
+        sigma = golub_kahan(product, {.k = k}, control).values;
     }
     Tails result = tails_of_leading(sigma, frobenius, orders);
     // What cancels is nothing proven; where all values can be had, their tail does not cancel.

@@ -92,15 +92,7 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
             values = lanczos([&](const double* x, double* y) { product.apply(x, y); }, rows, top, options.tolerance,
                              Vectors::no, control).values;
         } else {
-            // [0 H; H' 0] has the eigenvalues +sigma and -sigma of a rectangular window.
-            values = lanczos(
-                [&](const double* x, double* y) {
-                    product.apply(x + rows, y);
-                    product.apply_transposed(x, y + rows);
-                },
-                rows + cols, 2 * top, options.tolerance, Vectors::no, control).values;
-            std::sort(values.begin(), values.end(), std::greater<>());
-            values.resize(static_cast<std::size_t>(top));
+            values = golub_kahan(product, {.k = top, .tolerance = options.tolerance}, control).values;
         }
     }
     std::stable_sort(values.begin(), values.end(),

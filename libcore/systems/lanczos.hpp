@@ -42,17 +42,34 @@ private:
 
 struct Eigenpairs {
     std::vector<double> values;      // signed, by descending modulus
+    std::vector<double> residuals;   // |A x - value x| in exact arithmetic: an eigenvalue is as near as that
     std::vector<double> vectors;     // [values, dimension] row-major, when asked for
 };
 
 enum class Vectors { no, yes };
 
+using Operator = std::function<void(const double*, double*)>;
+
+struct LanczosOptions {
+    Index k = 1;                         // values wanted
+    double tolerance = 1e-13;            // residuals relative to the largest value
+    Vectors vectors = Vectors::no;
+    bool probe = true;                   // after convergence look once more, from a random vector, for further copies
+    const double* start = nullptr;       // first vector; random where there is none
+    /// Asked with the leading Ritz values, which only grow: true ends the search as it stands.
+    std::function<bool(const std::vector<double>&)> enough = {};
+};
+
 /// The k eigenvalues of largest modulus of a symmetric operator y = A x of the given dimension, by Lanczos with full
-/// reorthogonalisation (classical Gram-Schmidt twice). A breakdown restarts with a random vector orthogonal to what was
-/// found; so does convergence, once more, to see a higher multiplicity, which one Krylov space cannot show.
-/// Residuals <= tolerance * |largest|. Cost: steps * (product + 4 dimension * steps).
+/// reorthogonalisation. A breakdown restarts with a random vector orthogonal to what was found; so does convergence,
+/// once more (`probe`), to see a higher multiplicity, which one Krylov space cannot show. Beyond 256 values or 512 MiB
+/// the basis stays below 2k + 33 columns by thick restarts. Cost: steps * (product + 4 dimension * columns).
 /// Error{stopped}.
-Eigenpairs lanczos(const std::function<void(const double*, double*)>& apply, Index dimension, Index k, double tolerance,
-                   Vectors vectors, const Control& control);
+Eigenpairs lanczos(const Operator& apply, Index dimension, const LanczosOptions& options, const Control& control);
+Eigenpairs lanczos(const Operator& apply, Index dimension, Index k, double tolerance, Vectors vectors,
+                   const Control& control);
+
+/// The k largest singular values of a Hankel product that is not symmetric, without squaring it; no vectors.
+Eigenpairs golub_kahan(HankelProduct& product, LanczosOptions options, const Control& control);
 
 }  // namespace stillhouse::systems

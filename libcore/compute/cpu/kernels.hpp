@@ -39,6 +39,8 @@ struct Kernels {
                  Index y_row);
     T (*dot)(const T* x, const T* y, Index n);
     void (*axpy)(T a, const T* x, Index n, T* y);
+    /// y[i] += sum_j a[j] x[j * x_row + i], j < rows ascending; for n that fit the first cache
+    void (*combine)(const T* a, const T* x, Index x_row, Index rows, Index n, T* y);
     double (*sum)(const T* x, Index n);                              // in double
     double (*sum_of_squares)(const T* x, Index n, double centre);    // sum (x - centre)^2, in double
     T (*largest)(const T* x, Index n);

@@ -15,6 +15,7 @@ constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
             dots<T>,
             dot_of<T>,
             axpy_of<T>,
+            combine_rows<T>,
             sum_of<T>,
             sum_of_squares<T>,
             largest_of<T>,

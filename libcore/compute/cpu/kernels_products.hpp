@@ -248,4 +248,51 @@ void dots(const T* x, Index x_row, Index rows, const T* w, Index w_row, Index n,
     }
 }
 
+/// y[i] += sum_j a[j] x[j * x_row + i] for Rows rows: y is read and written once for all of them.
+template <class T, int Rows>
+void combine_block(const T* a, const T* x, Index x_row, Index n, T* y)
+{
+    using L = Lanes<T>;
+    typename L::V factor[Rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < Rows; ++r) {
+        factor[r] = L::all(a[r]);
+    }
+    Index i = 0;
+    for (; i + L::count <= n; i += L::count) {
+        typename L::V sum = L::load(y + i);
+#pragma GCC unroll 8
+        for (int r = 0; r < Rows; ++r) {
+            sum = L::multiply_add(factor[r], L::load(x + r * x_row + i), sum);
+        }
+        L::store(y + i, sum);
+    }
+    if (i < n) {
+        typename L::V sum = load_tail<L>(y + i, n - i);
+        for (int r = 0; r < Rows; ++r) {
+            sum = L::multiply_add(factor[r], load_tail<L>(x + r * x_row + i, n - i), sum);
+        }
+        alignas(64) T tail[L::count];
+        L::store(tail, sum);
+        for (Index k = i; k < n; ++k) {
+            y[k] = tail[k - i];
+        }
+    }
+}
+
+template <class T>
+void combine_rows(const T* a, const T* x, Index x_row, Index rows, Index n, T* y)
+{
+    Index j = 0;
+    for (; j + 8 <= rows; j += 8) {
+        combine_block<T, 8>(a + j, x + j * x_row, x_row, n, y);
+    }
+    for (; j + 4 <= rows; j += 4) {
+        combine_block<T, 4>(a + j, x + j * x_row, x_row, n, y);
+    }
+    for (; j < rows; ++j) {
+        combine_block<T, 1>(a + j, x + j * x_row, x_row, n, y);
+    }
+}
+
 }  // namespace
