@@ -2,6 +2,8 @@
 // Greedy, Kung's and trained starts; sections exchanged one by one; exact algebra where normal equations are blind.
 #include "libcore/systems/fit_search.hpp"
 
+#include "libcore/base/random.hpp"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -9,6 +11,8 @@
 namespace stillhouse::systems {
 
 namespace {
+
+constexpr Index normal_failures = 6;     // exchanges without gain before the search is over
 
 Index order_of(const std::vector<Section>& sections)
 {
@@ -26,26 +30,49 @@ FitSearch::FitSearch(const FitProblem& problem, Effort effort, Index max_order, 
 {
 }
 
-FitStep FitSearch::insert(std::vector<Section> sections, int states)
+std::vector<Section> FitSearch::stepped(std::vector<Section> sections, Index iterations, double tolerance)
+{
+    FitStep step = varpro_.minimise(std::move(sections), Algebra::gram, iterations, tolerance, control_);
+    iterations_ += step.iterations;
+    return std::move(step.sections);
+}
+
+std::vector<Section> FitSearch::insert(std::vector<Section> sections, int states)
 {
     sections.push_back(grid_.best(varpro_.residual(sections), states));
-    return varpro_.minimise(std::move(sections), Algebra::gram, 4, 1e-4, control_);
+    return stepped(std::move(sections), 4, 1e-4);
+}
+
+std::vector<Section> FitSearch::grow(std::vector<Section> sections, Index order)
+{
+    while (order_of(sections) < order) {
+        sections = insert(std::move(sections), order - order_of(sections) >= 2 ? 2 : 1);
+    }
+    return sections;
+}
+
+std::vector<Section> FitSearch::shrink(std::vector<Section> sections, Index order)
+{
+    while (order_of(sections) > order) {
+        const std::vector<double> costs = varpro_.drop_costs(sections);
+        std::size_t drop = 0;
+        for (std::size_t i = 1; i < costs.size(); ++i) {
+            drop = costs[i] < costs[drop] ? i : drop;
+        }
+        sections.erase(sections.begin() + static_cast<std::ptrdiff_t>(drop));
+        if (!sections.empty()) {
+            sections = stepped(std::move(sections), 3, 1e-4);
+        }
+    }
+    return grow(std::move(sections), order);         // an odd order may have lost one state too many
 }
 
 FitStep FitSearch::greedy(Index order)
 {
     while (order_of(greedy_) + 2 <= order) {
-        FitStep step = insert(greedy_, 2);
-        iterations_ += step.iterations;
-        greedy_ = std::move(step.sections);
+        greedy_ = insert(std::move(greedy_), 2);
     }
-    std::vector<Section> sections = greedy_;
-    if (order_of(sections) < order) {
-        FitStep step = insert(std::move(sections), 1);
-        iterations_ += step.iterations;
-        sections = std::move(step.sections);
-    }
-    return refine(std::move(sections));
+    return refine(grow(greedy_, order));
 }
 
 /// To convergence, unless the first steps show that others are far ahead.
@@ -68,6 +95,21 @@ void FitSearch::consider(FitStep step)
     }
 }
 
+bool FitSearch::improve(std::vector<Section> sections)
+{
+    FitStep trial = varpro_.minimise(std::move(sections), Algebra::gram, 8, 1e-5, control_);
+    iterations_ += trial.iterations;
+    if (trial.residual < 1.02 * best_.residual) {
+        trial = varpro_.minimise(std::move(trial.sections), Algebra::gram, 60, 1e-6, control_);
+        iterations_ += trial.iterations;
+    }
+    if (trial.residual < (1.0 - 1e-4) * best_.residual) {
+        best_ = std::move(trial);
+        return true;
+    }
+    return false;
+}
+
 void FitSearch::exchange(Index failures)
 {
     Index failed = 0;
@@ -81,23 +123,34 @@ void FitSearch::exchange(Index failures)
         const int states = fewer[drop].states;
         fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(drop));
         if (!fewer.empty()) {
-            FitStep rest = varpro_.minimise(std::move(fewer), Algebra::gram, 3, 1e-4, control_);
-            iterations_ += rest.iterations;
-            fewer = std::move(rest.sections);
+            fewer = stepped(std::move(fewer), 3, 1e-4);
         }
         fewer.push_back(grid_.best(varpro_.residual(fewer), states));
-        FitStep trial = varpro_.minimise(std::move(fewer), Algebra::gram, 8, 1e-5, control_);
-        iterations_ += trial.iterations;
-        if (trial.residual < 1.02 * best_.residual) {
-            trial = varpro_.minimise(std::move(trial.sections), Algebra::gram, 60, 1e-6, control_);
-            iterations_ += trial.iterations;
+        failed = improve(std::move(fewer)) ? 0 : failed + 1;
+    }
+}
+
+bool FitSearch::overshoot(Index pairs)
+{
+    const Index order = order_of(best_.sections);
+    if (order + 2 * pairs > problem_.length() / 2) {
+        return false;
+    }
+    return improve(shrink(grow(best_.sections, order + 2 * pairs), order));
+}
+
+/// Basins far from the best: two or three modes at random are left out.
+void FitSearch::hop(Index order)
+{
+    Random random(static_cast<std::uint64_t>(order), 5);
+    for (int failed = 0; failed < 12 && best_.sections.size() > 2;) {
+        std::vector<Section> fewer = best_.sections;
+        for (int k = 0; k < 2 + failed % 2 && fewer.size() > 1; ++k) {
+            const std::size_t drop = static_cast<std::size_t>(random.uniform() * static_cast<double>(fewer.size()));
+            fewer.erase(fewer.begin() + static_cast<std::ptrdiff_t>(std::min(drop, fewer.size() - 1)));
         }
-        if (trial.residual < (1.0 - 1e-4) * best_.residual) {
-            best_ = std::move(trial);
-            failed = 0;
-        } else {
-            ++failed;
-        }
+        fewer = stepped(std::move(fewer), 20, 1e-5);
+        failed = improve(grow(std::move(fewer), order)) ? 0 : failed + 1;
     }
 }
 
@@ -107,14 +160,16 @@ void FitSearch::polish(const std::vector<Section>* raw)
     if (!best_.blind) {
         return;
     }
-    FitStep polished = varpro_.minimise(best_.sections, Algebra::exact, 30, 1e-3, control_);
-    iterations_ += polished.iterations;
+    FitStep polished = varpro_.minimise(best_.sections, Algebra::exact, 2, 1e-3, control_);
     if (raw != nullptr) {
-        FitStep other = varpro_.minimise(*raw, Algebra::exact, 30, 1e-3, control_);
-        iterations_ += other.iterations;
+        FitStep other = varpro_.minimise(*raw, Algebra::exact, 2, 1e-3, control_);
         if (other.residual < polished.residual) {
             polished = std::move(other);
         }
+    }
+    if (polished.residual > 4e-16 * varpro_.norm()) {
+        polished = varpro_.minimise(std::move(polished.sections), Algebra::exact, 30, 1e-3, control_);
+        iterations_ += polished.iterations;
     }
     best_ = std::move(polished);
 }
@@ -124,31 +179,56 @@ FitStep FitSearch::best(Index order, std::span<const Section> trained)
     best_ = {};
     best_.residual = -1.0;
     iterations_ = 0;
-    consider(greedy(order));
+    std::vector<FitStep> starts;
+    const auto start = [&](FitStep step) {
+        consider(step);
+        starts.push_back(std::move(step));
+    };
+    start(greedy(order));
     std::vector<Section> kung;
     if (effort_ != Effort::fast) {
+        const bool thorough = effort_ == Effort::thorough;
         if (!flat_) {
-            flat_.emplace(problem_, max_order_, KungBasis::Metric::flat, control_);
-            arcsine_.emplace(problem_, max_order_, KungBasis::Metric::arcsine, control_);
+            const Index most = thorough ? std::min(2 * max_order_, problem_.length() / 2) : max_order_;
+            flat_.emplace(problem_, most, KungBasis::Metric::flat, control_);
+            arcsine_.emplace(problem_, most, KungBasis::Metric::arcsine, control_);
         }
         kung = flat_->sections(order);
-        consider(refine(kung));
-        consider(refine(arcsine_->sections(order)));
+        start(refine(kung));
+        start(refine(arcsine_->sections(order)));
         if (!previous_.empty() && order_of(previous_) < order) {
-            std::vector<Section> more = previous_;
-            while (order_of(more) < order) {
-                FitStep step = insert(std::move(more), order - order_of(more) >= 2 ? 2 : 1);
-                iterations_ += step.iterations;
-                more = std::move(step.sections);
-            }
-            consider(refine(std::move(more)));
+            start(refine(grow(previous_, order)));
+        }
+        if (thorough && 4 * order <= problem_.length()) {
+            start(refine(shrink(stepped(flat_->sections(2 * order), 8, 1e-4), order)));
+            start(refine(shrink(stepped(arcsine_->sections(2 * order), 8, 1e-4), order)));
+            start(refine(shrink(grow(greedy_, 2 * order), order)));
         }
     }
     if (!trained.empty()) {
-        consider(refine({trained.begin(), trained.end()}));
+        start(refine({trained.begin(), trained.end()}));
     }
-    if (effort_ != Effort::fast) {
-        exchange(effort_ == Effort::normal ? 3 : 8);
+    if (effort_ == Effort::normal) {
+        exchange(normal_failures);
+    } else if (effort_ == Effort::thorough) {
+        FitStep overall = best_;
+        for (FitStep& from : starts) {
+            best_ = std::move(from);
+            exchange(8);
+            while (overshoot(1) || overshoot(2) || overshoot(4)) {
+            }
+            if (overall.residual < best_.residual) {
+                best_ = overall;
+            }
+            overall = best_;
+        }
+        hop(order);
+        exchange(8);
+    }
+    if (effort_ != Effort::fast && !best_.blind) {
+        FitStep last = varpro_.minimise(best_.sections, Algebra::gram, 60, 1e-8, control_);
+        iterations_ += last.iterations;
+        consider(std::move(last));
     }
     polish(kung.empty() ? nullptr : &kung);
     previous_ = best_.sections;

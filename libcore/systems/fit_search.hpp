@@ -22,10 +22,21 @@ public:
 
 private:
     FitStep greedy(Index order);
-    FitStep insert(std::vector<Section> sections, int states);
-    void consider(FitStep step);
+    /// One more mode where the residual shows most, and a few steps.
+    std::vector<Section> insert(std::vector<Section> sections, int states);
+    /// The cheapest modes dropped, a few steps after each, until that order is left.
+    std::vector<Section> shrink(std::vector<Section> sections, Index order);
+    std::vector<Section> grow(std::vector<Section> sections, Index order);
+    std::vector<Section> stepped(std::vector<Section> sections, Index iterations, double tolerance);
     FitStep refine(std::vector<Section> sections);
+    void consider(FitStep step);
+    /// Keeps the trial, taken to convergence, where it is better than the best by more than rounding.
+    bool improve(std::vector<Section> sections);
+    /// Sections dropped one by one, cheapest first, and another put in their place.
     void exchange(Index failures);
+    /// As many modes more, then as many fewer.
+    bool overshoot(Index pairs);
+    void hop(Index order);
     void polish(const std::vector<Section>* raw);
 
     const FitProblem& problem_;

@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <mutex>
 #include <numbers>
+#include <utility>
 
 namespace stillhouse::systems {
 
@@ -23,6 +25,136 @@ using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 constexpr int rings = 20;
+
+using Ring = ModeGrid::Ring;
+
+/// e^{-2 pi i k / P}, k < P.
+std::vector<Complex> roots_of_unity(Index P)
+{
+    std::vector<Complex> roots(static_cast<std::size_t>(P));
+    const Index step = 256;
+    std::vector<Complex> small(static_cast<std::size_t>(step));
+    const double angle = -2.0 * std::numbers::pi / static_cast<double>(P);
+    for (Index k = 0; k < step; ++k) {
+        small[static_cast<std::size_t>(k)] = std::polar(1.0, angle * static_cast<double>(k));
+    }
+    for (Index k = 0; k < P; k += step) {
+        const Complex start = std::polar(1.0, angle * static_cast<double>(k));
+        for (Index j = 0; j < step && k + j < P; ++j) {
+            const Complex z = small[static_cast<std::size_t>(j)];
+            roots[static_cast<std::size_t>(k + j)] = {start.real() * z.real() - start.imag() * z.imag(),
+                                                      start.real() * z.imag() + start.imag() * z.real()};
+        }
+    }
+    return roots;
+}
+
+Index power_of_two(Index n)
+{
+    Index power = 32;
+    while (power < n) {
+        power *= 2;
+    }
+    return power;
+}
+
+std::vector<Ring> make_rings(const FitProblem& problem)
+{
+    const Index N = problem.length();
+    const Index fine = compute::fft_size(2 * N);
+    const double low = std::log(0.2 / static_cast<double>(N));
+    const double high = std::log(1.5);
+    std::vector<Ring> result;
+    std::vector<Complex> roots;
+    for (int i = 0; i < rings; ++i) {
+        const double x = std::exp(low + (high - low) * i / (rings - 1));
+        // Beyond 14 time constants nothing is left, and a fast mode is broad: few angles will do.
+        const Index used = std::min(N, static_cast<Index>(std::ceil(14.0 / x)));
+        Ring ring{-x, used, compute::RealFft<float>(std::min(fine, power_of_two(2 * used))), {}, {}, {}, {}};
+        const Index P = ring.fft.size();
+        if (static_cast<Index>(roots.size()) != P) {
+            roots = roots_of_unity(P);
+        }
+        const double rho = std::exp(-x);
+        double power = 1.0;
+        for (Index t = 0; t < used; ++t) {
+            power = t % 32 == 0 ? std::exp(-x * static_cast<double>(t)) : power * rho;
+            ring.powers.push_back(static_cast<float>(power));
+        }
+        // S(theta) = sum w rho^{2t} e^{-2 i theta t} over the horizon.
+        std::vector<Complex> squares(static_cast<std::size_t>(P / 2 + 1));
+        if (problem.weights.empty()) {
+            const double r = rho * rho;
+            const double last = problem.endless ? 0.0 : std::exp(-2.0 * x * static_cast<double>(N));
+            for (Index k = 0; k <= P / 2; ++k) {
+                const Complex z = r * roots[static_cast<std::size_t>(2 * k % P)];
+                const Complex end = last * roots[static_cast<std::size_t>(2 * k * (N % P) % P)];
+                const Complex over = 1.0 - end;
+                const Complex under = 1.0 - z;
+                const double norm = under.real() * under.real() + under.imag() * under.imag();
+                squares[static_cast<std::size_t>(k)] = {
+                    (over.real() * under.real() + over.imag() * under.imag()) / norm,
+                    (over.imag() * under.real() - over.real() * under.imag()) / norm};
+            }
+        } else {
+            const compute::RealFft<double> fft(P);
+            Buffer<double> signal(P);
+            Buffer<Complex> spectrum(fft.spectrum_size());
+            std::fill_n(signal.data(), P, 0.0);
+            for (Index t = 0; t < used; ++t) {
+                const double p = static_cast<double>(ring.powers[static_cast<std::size_t>(t)]);
+                signal[t] = problem.weights[static_cast<std::size_t>(t)] * p * p;
+            }
+            fft.forward(signal.data(), spectrum.data());
+            for (Index k = 0; k <= P / 2; ++k) {
+                squares[static_cast<std::size_t>(k)] = 2 * k <= P / 2 ? spectrum[2 * k]
+                                                                      : std::conj(spectrum[P - 2 * k]);
+            }
+        }
+        const double S0 = squares[0].real();
+        for (Index k = 0; k <= P / 2; ++k) {
+            const Complex twice = squares[static_cast<std::size_t>(k)];
+            const double a = 0.5 * (S0 + twice.real());
+            const double b = 0.5 * (S0 - twice.real());
+            const double c = -0.5 * twice.imag();
+            const double det = a * b - c * c;
+            double cost = 1.0;               // the input's power at this angle: what a mode costs in the output's metric
+            if (!problem.spectrum.empty()) {
+                const Index bin = std::min(fine / 2, (k * fine + P / 2) / P);
+                cost = std::max(problem.spectrum[static_cast<std::size_t>(bin)], 1e-12);
+            }
+            const bool pair = det > 1e-8 * a * b;
+            ring.XX.push_back(static_cast<float>((pair ? b / det : 1.0 / a) / cost));
+            ring.XY.push_back(static_cast<float>((pair ? -2.0 * c / det : 0.0) / cost));
+            ring.YY.push_back(static_cast<float>((pair ? a / det : 0.0) / cost));
+        }
+        result.push_back(std::move(ring));
+    }
+    return result;
+}
+
+/// Streams hold many filters of one length, whose grid is the same: the last one made is kept, unless it is large.
+std::shared_ptr<const std::vector<Ring>> rings_of(const FitProblem& problem)
+{
+    if (!problem.weights.empty() || !problem.spectrum.empty() || problem.length() > 16384) {
+        return std::make_shared<const std::vector<Ring>>(make_rings(problem));
+    }
+    static std::mutex mutex;
+    static std::pair<Index, bool> kept_for;
+    static std::shared_ptr<const std::vector<Ring>> kept;
+    const std::pair<Index, bool> key{problem.length(), problem.endless};
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        if (kept && kept_for == key) {
+            return kept;
+        }
+    }
+    auto made = std::make_shared<const std::vector<Ring>>(make_rings(problem));
+    const std::lock_guard<std::mutex> lock(mutex);
+    kept_for = key;
+    kept = made;
+    return made;
+}
 
 }  // namespace
 
@@ -49,74 +181,11 @@ std::vector<Section> sections_of(const std::vector<Complex>& poles)
     return sections;
 }
 
-ModeGrid::ModeGrid(const FitProblem& problem) : problem_(problem)
+ModeGrid::ModeGrid(const FitProblem& problem) : problem_(problem), rings_(rings_of(problem))
 {
-    const Index N = problem.length();
-    const double low = std::log(0.2 / static_cast<double>(N));
-    const double high = std::log(1.5);
     Index longest = 0;
-    for (int i = 0; i < rings; ++i) {
-        const double x = std::exp(low + (high - low) * i / (rings - 1));
-        // Beyond 14 time constants nothing is left, and a fast mode is broad: few angles will do.
-        const Index used = std::min(N, static_cast<Index>(std::ceil(14.0 / x)));
-        const Index bins = compute::fft_size(std::max<Index>(2 * std::min(N, static_cast<Index>(14.0 / x) + 1), 32));
-        Ring ring{-x, used, compute::RealFft<float>(bins), {}, {}, {}, {}};
-        const Index P = ring.fft.size();
-        longest = std::max(longest, P);
-        std::vector<double> powers(static_cast<std::size_t>(used));
-        for (Index t = 0; t < used; ++t) {
-            powers[static_cast<std::size_t>(t)] =
-                t % 32 == 0 ? std::exp(-x * static_cast<double>(t)) : powers[static_cast<std::size_t>(t - 1)] *
-                                                                      std::exp(-x);
-        }
-        ring.powers.assign(powers.begin(), powers.end());
-        // S(theta) = sum w rho^{2t} e^{-2 i theta t} over the horizon.
-        std::vector<Complex> squares(static_cast<std::size_t>(P / 2 + 1));
-        if (problem.weights.empty()) {
-            const double r = std::exp(-2.0 * x);
-            const double last = problem.endless ? 0.0 : std::exp(-2.0 * x * static_cast<double>(N));
-            for (Index k = 0; k <= P / 2; ++k) {
-                const double angle = -4.0 * std::numbers::pi * static_cast<double>(k) / static_cast<double>(P);
-                const Complex z = std::polar(r, angle);
-                // z^N by the whole turns that N angle makes.
-                const double turns = static_cast<double>((2 * k * (N % P)) % P) / static_cast<double>(P);
-                squares[static_cast<std::size_t>(k)] =
-                    (1.0 - std::polar(last, -2.0 * std::numbers::pi * turns)) / (1.0 - z);
-            }
-        } else {
-            const compute::RealFft<double> fft(P);
-            Buffer<double> signal(P);
-            Buffer<Complex> spectrum(fft.spectrum_size());
-            std::fill_n(signal.data(), P, 0.0);
-            for (Index t = 0; t < used; ++t) {
-                const double p = powers[static_cast<std::size_t>(t)];
-                signal[t] = problem.weights[static_cast<std::size_t>(t)] * p * p;
-            }
-            fft.forward(signal.data(), spectrum.data());
-            for (Index k = 0; k <= P / 2; ++k) {
-                squares[static_cast<std::size_t>(k)] = 2 * k <= P / 2 ? spectrum[2 * k]
-                                                                      : std::conj(spectrum[P - 2 * k]);
-            }
-        }
-        const double S0 = squares[0].real();
-        const Index fine = compute::fft_size(2 * N);
-        for (Index k = 0; k <= P / 2; ++k) {
-            const Complex twice = squares[static_cast<std::size_t>(k)];
-            const double a = 0.5 * (S0 + twice.real());
-            const double b = 0.5 * (S0 - twice.real());
-            const double c = -0.5 * twice.imag();
-            const double det = a * b - c * c;
-            double power = 1.0;              // of the input at this angle: what a mode costs in the output's metric
-            if (!problem.spectrum.empty()) {
-                const Index bin = std::min(fine / 2, (k * fine + P / 2) / P);
-                power = std::max(problem.spectrum[static_cast<std::size_t>(bin)], 1e-12);
-            }
-            const bool pair = det > 1e-8 * a * b;
-            ring.XX.push_back(static_cast<float>((pair ? b / det : 1.0 / a) / power));
-            ring.XY.push_back(static_cast<float>((pair ? -2.0 * c / det : 0.0) / power));
-            ring.YY.push_back(static_cast<float>((pair ? a / det : 0.0) / power));
-        }
-        rings_.push_back(std::move(ring));
+    for (const Ring& ring : *rings_) {
+        longest = std::max(longest, ring.fft.size());
     }
     signal_ = Buffer<float>(longest);
     spectrum_ = Buffer<std::complex<float>>(longest / 2 + 1);
@@ -155,9 +224,9 @@ Section ModeGrid::best(const std::vector<double>& residual, int states)
             }
         }
     }
-    Section result{states, 1.0, rings_.back().decay, 0.0};
+    Section result{states, 1.0, rings_->back().decay, 0.0};
     float best_gain = -1.0f;
-    for (const Ring& ring : rings_) {
+    for (const Ring& ring : *rings_) {
         const Index P = ring.fft.size();
         const Index last = P / 2;
         float* const gain = gain_.data();

@@ -7,6 +7,7 @@
 #include "libcore/systems/varpro.hpp"
 
 #include <complex>
+#include <memory>
 #include <vector>
 
 namespace stillhouse::systems {
@@ -20,7 +21,6 @@ public:
     /// The best pair (or, for one state, the best real pole) for residuals [targets, N].
     Section best(const std::vector<double>& residual, int states);
 
-private:
     /// Of one decay: gain(k) = XX X^2 + XY X Y + YY Y^2 with X - iY the transform of r_t rho^t at bin k.
     struct Ring {
         double decay = 0.0;                  // log rho
@@ -30,8 +30,9 @@ private:
         std::vector<float> XX, XY, YY;
     };
 
+private:
     const FitProblem& problem_;
-    std::vector<Ring> rings_;
+    std::shared_ptr<const std::vector<Ring>> rings_;     // the same for all plain problems of one length
     Buffer<float> signal_;
     Buffer<std::complex<float>> spectrum_;
     std::vector<float> gain_;
