@@ -13,6 +13,7 @@ namespace stillhouse::systems {
 namespace {
 
 constexpr Index normal_failures = 6;     // exchanges without gain before the search is over
+constexpr double compressible = 0.03;    // relative residual below which Kung's vectors are few, quick and good
 
 Index order_of(const std::vector<Section>& sections)
 {
@@ -186,6 +187,13 @@ FitStep FitSearch::best(Index order, std::span<const Section> trained)
     };
     start(greedy(order));
     std::vector<Section> kung;
+    if (effort_ == Effort::fast && best_.residual < compressible * varpro_.norm()) {
+        if (!flat_) {
+            flat_.emplace(problem_, max_order_, KungBasis::Metric::flat, control_);
+        }
+        kung = flat_->sections(order);
+        start(refine(kung));
+    }
     if (effort_ != Effort::fast) {
         const bool thorough = effort_ == Effort::thorough;
         if (!flat_) {
@@ -208,9 +216,13 @@ FitStep FitSearch::best(Index order, std::span<const Section> trained)
     if (!trained.empty()) {
         start(refine({trained.begin(), trained.end()}));
     }
-    if (effort_ == Effort::normal) {
+    // Below, normal equations would compare rounding with rounding.
+    const bool visible = best_.residual > 1e-6 * varpro_.norm();
+    if (effort_ == Effort::normal && visible) {
         exchange(normal_failures);
-    } else if (effort_ == Effort::thorough) {
+        while (overshoot(2)) {
+        }
+    } else if (effort_ == Effort::thorough && visible) {
         FitStep overall = best_;
         for (FitStep& from : starts) {
             best_ = std::move(from);

@@ -118,7 +118,7 @@ std::vector<Ring> make_rings(const FitProblem& problem)
             const double b = 0.5 * (S0 - twice.real());
             const double c = -0.5 * twice.imag();
             const double det = a * b - c * c;
-            double cost = 1.0;               // the input's power at this angle: what a mode costs in the output's metric
+            double cost = 1.0;               // the input's power at this angle: of a mode in the output's metric
             if (!problem.spectrum.empty()) {
                 const Index bin = std::min(fine / 2, (k * fine + P / 2) / P);
                 cost = std::max(problem.spectrum[static_cast<std::size_t>(bin)], 1e-12);
