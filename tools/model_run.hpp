@@ -10,18 +10,23 @@
 
 namespace stillhouse {
 
-/// body(backend, T{}) at --precision, --device and --threads: T = double for f64, float for f32 and bf16 (products of
-/// bf16 operands, everything else in f32).
+/// body(backend, T{}) at a precision (--precision where none is given), --device and --threads: T = double for f64,
+/// float for f32 and bf16 (products of bf16 operands, everything else in f32).
 template <class Body>
-auto with_backend(cli::Context& context, Body&& body)
+auto with_backend(cli::Context& context, const std::string& precision, Body&& body)
 {
     using compute::Precision;
-    const std::string precision = context.precision();
     const Precision arithmetic = precision == "f64"    ? Precision::f64
                                  : precision == "bf16" ? Precision::bf16
                                                        : Precision::f32;
     const auto backend = compute::make_backend(context.device(), arithmetic, context.threads());
     return arithmetic == Precision::f64 ? body(*backend, double{}) : body(*backend, float{});
+}
+
+template <class Body>
+auto with_backend(cli::Context& context, Body&& body)
+{
+    return with_backend(context, context.precision(), std::forward<Body>(body));
 }
 
 /// A whole model from a folder or stream; what was left out of it is told with --verbose.

@@ -2,6 +2,8 @@
 // Perplexity over windows of a text.
 #include "libcore/evaluation/perplexity.hpp"
 
+#include "libcore/evaluation/stream.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -12,35 +14,6 @@ namespace {
 // Tokens a forward holds at a time, and rows of logits: bounds memory, and results do not depend on them.
 constexpr Index batch_tokens = 8192;
 constexpr Index head_rows = 256;
-
-template <class T>
-Index first_maximum(const T* x, Index n)
-{
-    return std::max_element(x, x + n) - x;
-}
-
-/// Residual stream after the last layer for [batch, length] tokens.
-template <class T>
-Buffer<T> last_stream(const models::Network<T>& network, Mode mode, const std::vector<Index>& tokens, Index batch,
-                      Index length)
-{
-    const Index width = network.config().width;
-    Buffer<T> x(batch * length * width);
-    const Sequences<T> s(x.data(), batch, length, width);
-    if (mode == Mode::parallel) {
-        network.embed(tokens.data(), batch * length, x.data());
-        for (Index i = 0; i < network.config().layers; ++i) {
-            network.layer(i, s, s, nullptr);
-        }
-        return x;
-    }
-    const auto execution = mode == Mode::recurrent        ? models::Execution::recurrent
-                           : mode == Mode::exact_original ? models::Execution::exact_original
-                                                          : models::Execution::exact_modes;
-    models::NetworkState state = network.start(batch, execution);
-    network.prefill_stream(tokens.data(), state, s);
-    return x;
-}
 
 }  // namespace
 
@@ -53,9 +26,6 @@ std::vector<Window> windows(Index tokens, Index context, Index stride)
     Index reached = 1;                        // tokens before this one are scored or never are
     for (Index begin = 0; begin + 1 < tokens; begin += stride) {
         const Index length = std::min(context, tokens - begin);
-        if (length < context && stride == context && begin > 0) {
-            break;
-        }
         const Index from = stride == context ? 1 : std::max<Index>(1, reached - begin);
         if (from < length) {
             result.push_back({begin, length, from});
@@ -91,16 +61,18 @@ Index Scores::tokens() const
     return n;
 }
 
-double Scores::mean() const
-{
-    double sum = 0.0;
-    for (const double nll : window_nll) {
-        sum += nll;
-    }
-    return sum / static_cast<double>(std::max<Index>(1, tokens()));
-}
+double Scores::mean() const { return total(window_nll) / static_cast<double>(std::max<Index>(1, tokens())); }
 
 double Scores::standard_error() const { return ratio_standard_error(window_nll, window_tokens); }
+
+double total(const std::vector<double>& values)
+{
+    double sum = 0.0;
+    for (const double x : values) {
+        sum += x;
+    }
+    return sum;
+}
 
 double ratio_standard_error(const std::vector<double>& sums, const std::vector<Index>& counts)
 {
@@ -161,6 +133,8 @@ Scores score(const models::Network<T>& network, Mode mode, const models::Network
             const Window& window = windows[at + static_cast<std::size_t>(b)];
             double nll = 0.0;
             double reference_nll = 0.0;
+            double window_kl = 0.0;
+            Index agreements = 0;
             for (Index first = window.first_scored - 1; first < inputs; first += head_rows) {
                 const Index n = std::min(head_rows, inputs - first);
                 const Matrix<T> l(logits.data(), n, vocabulary);
@@ -202,14 +176,18 @@ Scores score(const models::Network<T>& network, Mode mode, const models::Network
                     ++scores.position_tokens[static_cast<std::size_t>(position)];
                     if (reference != nullptr) {
                         reference_nll += other_log_sum[row] - static_cast<double>(r(i, target));
-                        scores.kl += kl[row];
-                        scores.agreements += agrees[row];
+                        window_kl += kl[row];
+                        agreements += agrees[row];
                     }
                 }
             }
             scores.window_nll.push_back(nll);
             scores.window_tokens.push_back(inputs + 1 - window.first_scored);
-            scores.reference_nll.push_back(reference_nll);
+            if (reference != nullptr) {
+                scores.reference_nll.push_back(reference_nll);
+                scores.kl.push_back(window_kl);
+                scores.agreements.push_back(static_cast<double>(agreements));
+            }
         }
         at = end;
     }

@@ -19,9 +19,9 @@ struct Window {
     Index first_scored = 1;
 };
 
-/// Blocks at 0, S, 2S ... of at most `context` predicted tokens each and the same rule everywhere: a window scores what
-/// the one before did not reach; the first token of the sequence, and of a block that has no context, is not scored.
-/// With stride == context the last, incomplete block is left out, as the papers do; with overlap it is scored.
+/// Windows of at most `context` tokens at 0, S, 2S ...; each scores what the one before did not reach. The first token
+/// of the sequence, and of a window that has no context (stride == context), is not scored; nor is a last window of one
+/// token.
 std::vector<Window> windows(Index tokens, Index context, Index stride);
 
 /// The harness' rolling windows (lm-evaluation-harness): every token is scored, the first from `prefix`; the tokens
@@ -33,19 +33,22 @@ struct Scores {
     std::vector<Index> window_tokens;         // scored in each window
     std::vector<double> position_nll;         // summed by position in the window (predicted from that many tokens)
     std::vector<Index> position_tokens;
-    // against another model, where one was given
-    double kl = 0.0;                          // sum of KL(reference || model)
-    Index agreements = 0;                     // both have the same first choice
-    std::vector<double> reference_nll;        // summed in each window
+    // against another model, where one was given, summed in each window
+    std::vector<double> reference_nll;
+    std::vector<double> kl;                   // of KL(reference || model), nats
+    std::vector<double> agreements;           // both have the same first choice
 
     Index tokens() const;
     double mean() const;                      // nats a token
     double standard_error() const;            // of the mean, windows as the units of a ratio estimate
 };
+/// Of sum(sums) / sum(counts), the pairs being independent; NaN where there are fewer than two.
 double ratio_standard_error(const std::vector<double>& sums, const std::vector<Index>& counts);
+double total(const std::vector<double>& values);
 
-/// How a network is run over a window.
-enum class Mode { parallel, recurrent, exact_original, exact_modes };
+/// parallel: attention, and convolutions with their filters, over the whole window at once;
+/// recurrent: convolutions by their recurrence, token after token, as generation runs them.
+enum class Mode { parallel, recurrent };
 
 /// Scores `tokens` through `windows`; equal windows are batched, results do not depend on it. `reference` (may be null)
 /// is run in parallel over the same windows and must have the same vocabulary.

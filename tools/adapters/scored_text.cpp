@@ -2,6 +2,7 @@
 // Texts and token files as what an evaluation scores.
 #include "tools/adapters/scored_text.hpp"
 
+#include "libcore/evaluation/white_space.hpp"
 #include "tools/adapters/token_reader.hpp"
 
 #include <algorithm>
@@ -11,28 +12,51 @@ namespace stillhouse::adapters {
 
 namespace {
 
+void add_windows(ScoredText& text, const std::vector<Index>& tokens, std::vector<evaluation::Window> windows)
+{
+    const auto offset = static_cast<Index>(text.tokens.size());
+    for (evaluation::Window& window : windows) {
+        window.begin += offset;
+    }
+    ++text.documents;
+    text.document_windows.push_back(static_cast<Index>(windows.size()));
+    text.windows.insert(text.windows.end(), windows.begin(), windows.end());
+    text.tokens.insert(text.tokens.end(), tokens.begin(), tokens.end());
+}
+
 void add_document(ScoredText& text, std::vector<Index> tokens, const ScoredTextOptions& options)
 {
     if (options.limit >= 0 && static_cast<Index>(tokens.size()) > options.limit) {
         tokens.resize(static_cast<std::size_t>(options.limit));
     }
-    text.encoded += static_cast<Index>(tokens.size());
-    ++text.documents;
-    std::vector<evaluation::Window> windows;
-    if (options.prefix >= 0) {
+    const auto n = static_cast<Index>(tokens.size());
+    text.encoded += n;
+    text.longest = std::max(text.longest, n);
+    if (options.prefix < 0) {
+        add_windows(text, tokens, evaluation::windows(n, options.context, options.stride));
+    } else if (options.stride < options.context) {
+        std::vector<evaluation::Window> windows = evaluation::windows(n, options.context, options.stride);
+        if (n == 1) {
+            windows = {{0, 1, 1}};
+        }
+        for (evaluation::Window& window : windows) {
+            const bool first = window.begin == 0;       // the prefix stands before this one alone
+            window = first ? evaluation::Window{0, window.length + 1, 1}
+                           : evaluation::Window{window.begin + 1, window.length, window.first_scored};
+        }
         tokens.insert(tokens.begin(), options.prefix);
-        const auto n = static_cast<Index>(tokens.size());
-        windows = options.stride == options.context ? evaluation::rolling_windows(n, options.context)
-                                                    : evaluation::windows(n, options.context, options.stride);
+        add_windows(text, tokens, std::move(windows));
     } else {
-        windows = evaluation::windows(static_cast<Index>(tokens.size()), options.context, options.stride);
+        std::vector<Index> blocks;
+        std::vector<evaluation::Window> windows;
+        for (Index begin = 0; begin < n; begin += options.context) {
+            const Index length = std::min(options.context, n - begin);
+            windows.push_back({static_cast<Index>(blocks.size()), length + 1, 1});
+            blocks.push_back(options.prefix);
+            blocks.insert(blocks.end(), tokens.begin() + begin, tokens.begin() + begin + length);
+        }
+        add_windows(text, blocks, std::move(windows));
     }
-    const auto offset = static_cast<Index>(text.tokens.size());
-    for (evaluation::Window window : windows) {
-        window.begin += offset;
-        text.windows.push_back(window);
-    }
-    text.tokens.insert(text.tokens.end(), tokens.begin(), tokens.end());
 }
 
 void require_windows(const ScoredText& text)
@@ -42,18 +66,6 @@ void require_windows(const ScoredText& text)
                                              std::to_string(text.documents) +
                                              " documents; at least two in one are needed");
     }
-}
-
-Index count_words(const std::string& text)
-{
-    constexpr const char* blank = " \t\n\r\v\f";
-    Index words = 0;
-    for (std::size_t at = text.find_first_not_of(blank); at != std::string::npos;) {
-        ++words;
-        at = text.find_first_of(blank, at);
-        at = at == std::string::npos ? at : text.find_first_not_of(blank, at);
-    }
-    return words;
 }
 
 }  // namespace
@@ -69,10 +81,10 @@ ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tok
         if (cut) {
             // words and bytes are those of what is scored
             const std::string part = tokenizer.decode({ids.begin(), ids.begin() + options.limit}, false);
-            result.words += count_words(part);
+            result.words += static_cast<Index>(evaluation::split(part).size());
             result.bytes += static_cast<Index>(part.size());
         } else {
-            result.words += count_words(text);
+            result.words += static_cast<Index>(evaluation::split(text).size());
             result.bytes += static_cast<Index>(text.size());
         }
         add_document(result, std::move(tokens), options);
@@ -95,6 +107,23 @@ ScoredText scored_tokens(const std::string& path, Index vocabulary, const Scored
         if (ends) {
             add_document(result, std::exchange(tokens, {}), options);
         }
+    }
+    require_windows(result);
+    return result;
+}
+
+ScoredText scored_pages(const std::vector<evaluation::Page>& pages, const evaluation::PairEncoder& encoder,
+                        Index context)
+{
+    ScoredText result;
+    for (const evaluation::Page& page : pages) {
+        const std::vector<Index> tokens = encoder.rolling(evaluation::wikitext_detokenized(page.text));
+        const auto n = static_cast<Index>(tokens.size());
+        add_windows(result, tokens, evaluation::rolling_windows(n, context));
+        result.encoded += n - 1;
+        result.longest = std::max(result.longest, n - 1);
+        result.words += page.words;
+        result.bytes += page.bytes;
     }
     require_windows(result);
     return result;

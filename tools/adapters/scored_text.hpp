@@ -2,7 +2,9 @@
 // Texts and token files as what an evaluation scores.
 #pragma once
 
+#include "libcore/evaluation/encoding.hpp"
 #include "libcore/evaluation/perplexity.hpp"
+#include "libcore/evaluation/wikitext.hpp"
 #include "libcore/models/tokenizer.hpp"
 #include "tools/adapters/token_source.hpp"
 
@@ -14,7 +16,9 @@ namespace stillhouse::adapters {
 struct ScoredText {
     std::vector<Index> tokens;                   // of all documents, one after the other
     std::vector<evaluation::Window> windows;     // none reaches over a document's border
+    std::vector<Index> document_windows;         // how many of them each document has
     Index documents = 0;
+    Index longest = 0;                           // tokens of the longest document
     Index encoded = 0;                           // tokens of the texts, prefixes not among them
     Index words = 0;                             // pieces between white space; 0 for token files
     Index bytes = 0;                             // of UTF-8; 0 for token files
@@ -24,7 +28,7 @@ struct ScoredText {
 struct ScoredTextOptions {
     Index context = 0;
     Index stride = 0;
-    Token prefix = -1;                           // >= 0: begins every document and every block, so that all is scored
+    Token prefix = -1;                           // >= 0: stands before every window without context, so all is scored
     Index limit = -1;                            // tokens of each document; -1: all
 };
 
@@ -37,6 +41,11 @@ ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tok
 /// file.
 ScoredText scored_tokens(const std::string& path, Index vocabulary, const ScoredTextOptions& options,
                          const TokenSource::Open& open);
+
+/// Pages of WikiText, detokenised, in the rolling windows of the harness; words and bytes are those of the pages as
+/// they stand in the file.
+ScoredText scored_pages(const std::vector<evaluation::Page>& pages, const evaluation::PairEncoder& encoder,
+                        Index context);
 
 /// The bytes of each file. Error{io}.
 std::vector<std::string> read_files(const std::vector<std::string>& paths, const TokenSource::Open& open);
