@@ -100,7 +100,10 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
             t = room;
         }
         const double share = scored / total;
-        loss += share * logit_loss<T>(ops, options_.loss, l, t, wanted, static_cast<T>(share), l);
+        loss += share * (rows.teacher.empty()
+                             ? logit_loss<T>(ops, options_.loss, l, t, wanted, static_cast<T>(share), l)
+                             : stored_loss<T>(ops, options_.loss, l, rows.teacher, first, wanted,
+                                              static_cast<T>(share), l));
         network_.head_backward(block, l, {gradient.data() + first * width, count, width}, gradient_);
     }
 
@@ -116,7 +119,10 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
 template <class T>
 double EndToEndTrainer<T>::step(const std::vector<TokenRows>& pieces, const models::Network<T>* teacher)
 {
-    if (options_.loss != LogitLoss::ce && teacher == nullptr) {
+    const bool taught = teacher != nullptr || std::none_of(pieces.begin(), pieces.end(), [](const TokenRows& rows) {
+        return rows.teacher.empty();
+    });
+    if (options_.loss != LogitLoss::ce && !taught) {
         throw_error(ErrorCode::bad_argument, "this loss compares with a teacher; give --teacher");
     }
     if (teacher != nullptr && teacher->config().vocabulary != network_.config().vocabulary) {

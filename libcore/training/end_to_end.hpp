@@ -4,18 +4,19 @@
 
 #include "libcore/models/network.hpp"
 #include "libcore/training/adamw.hpp"
-#include "libcore/training/loss.hpp"
+#include "libcore/training/stored_logits.hpp"
 
 #include <string>
 #include <vector>
 
 namespace stillhouse::training {
 
-/// Equally long rows of tokens.
+/// Equally long rows of tokens, and what a teacher said of them where it is not run beside.
 struct TokenRows {
     Index batch = 0;
     Index length = 0;
     std::vector<Index> tokens;           // [batch, length]
+    TeacherLogits teacher = {};          // of batch * length rows; empty: none
 };
 
 struct EndToEndOptions {
@@ -33,8 +34,8 @@ public:
     /// `trained`: names of weights. Error{bad_argument} when it is empty or a name is not a weight of the network.
     EndToEndTrainer(models::Network<T>& network, const std::vector<std::string>& trained, EndToEndOptions options);
 
-    /// One step on all pieces together; mean loss a token before it. `teacher` is needed by every loss but ce and must
-    /// have as many columns of logits. Error{bad_data} when the loss is not finite.
+    /// One step on all pieces together; mean loss a token before it. Every loss but ce needs `teacher`, or the logits in
+    /// the rows, and as many columns. Error{bad_data} when the loss is not finite.
     double step(const std::vector<TokenRows>& pieces, const models::Network<T>* teacher);
 
     Index steps() const { return steps_; }

@@ -7,20 +7,13 @@
 
 namespace stillhouse::adapters {
 
-namespace {
-
-/// "batches.12.layers.3.input" -> number 12, what "layers.3.input"; nothing for other names.
-struct Name {
-    Index number = 0;
-    std::string_view what;
-};
-std::optional<Name> batch_name(std::string_view name)
+std::optional<BatchName> batch_name(std::string_view name)
 {
     constexpr std::string_view prefix = "batches.";
     if (!name.starts_with(prefix)) {
         return std::nullopt;
     }
-    Name result;
+    BatchName result;
     const char* end = name.data() + name.size();
     const auto [stop, error] = std::from_chars(name.data() + prefix.size(), end, result.number);
     if (error != std::errc() || stop == end || *stop != '.') {
@@ -29,6 +22,8 @@ std::optional<Name> batch_name(std::string_view name)
     result.what = std::string_view(stop + 1, static_cast<std::size_t>(end - stop - 1));
     return result;
 }
+
+namespace {
 
 /// The layer whose input this is (layers for "output"), or -1.
 Index boundary(std::string_view what, Index layers)

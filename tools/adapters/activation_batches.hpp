@@ -12,6 +12,13 @@
 
 namespace stillhouse::adapters {
 
+/// "batches.12.layers.3.input" -> number 12, what "layers.3.input"; nothing for other names.
+struct BatchName {
+    Index number = 0;
+    std::string_view what;
+};
+std::optional<BatchName> batch_name(std::string_view name);
+
 /// The first row of a dump that no gradient step has used: row `row` of batch `batch` in the epoch-th pass.
 struct DumpPosition {
     Index epoch = 0;

@@ -164,6 +164,9 @@ void Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, const Pace& 
         try {
             losses = trainer.step(views);
         } catch (const Error& error) {
+            if (error.code() != ErrorCode::bad_data) {
+                throw;
+            }
             throw TrainingWatch::Diverged(error.what());
         }
         ++done.steps;

@@ -2,8 +2,6 @@
 // Rows of tokens to train on.
 #include "tools/adapters/training_rows.hpp"
 
-#include "tools/adapters/dump.hpp"
-
 namespace stillhouse::adapters {
 
 namespace {
@@ -26,7 +24,7 @@ TrainingRows<T>::TrainingRows(TokenRequest request, const Texts& texts, const st
         samples_ = std::make_unique<SampledRows<T>>(
             sampler, special_tokens(texts.config, texts.generation_config, vocabulary),
             drawable(tokenizer_.get(), vocabulary), seed);
-    } else {
+    } else if (from == From::files) {
         source_ = std::make_unique<TokenSource>(request_, request_.text.empty() ? nullptr : &tokenizer(), warn, open_);
     }
 }
@@ -42,24 +40,62 @@ const models::Tokenizer& TrainingRows<T>::tokenizer() const
 }
 
 template <class T>
-NextBatch TrainingRows<T>::begin(const Control& control)
+void TrainingRows<T>::seek(RowPosition position)
 {
-    if (source_ != nullptr) {
-        return source_->batches();
+    position_ = std::move(position);
+    pass_ = position_.pass;
+    batch_ = position_.batch;
+    batches_ = nullptr;
+}
+
+template <class T>
+void TrainingRows<T>::used()
+{
+    if (samples_ != nullptr) {
+        const Index tokens = (batch_ - position_.batch) * request_.batch * request_.context;
+        position_.drawn.erase(position_.drawn.begin(), position_.drawn.begin() + tokens);
     }
-    // an endless plan: the trainer asks for as many batches as it takes steps
-    const RowPlan plan{request_.context * request_.batch * (Index{1} << 40), request_.context, request_.batch};
-    const Index at_once = std::max<Index>(1, samples_->good_rows(request_.context) / request_.batch);
-    auto drawn = std::make_shared<NextBatch>();
-    return [this, plan, at_once, control, drawn, first = Index{0}]() mutable -> std::optional<TokenBatch> {
-        auto batch = *drawn ? (*drawn)() : std::nullopt;
-        if (!batch) {
-            *drawn = sampled(*samples_, plan, {first, first + at_once}, control);
-            first += at_once;
-            batch = (*drawn)();
-        }
-        return batch;
-    };
+    position_.pass = pass_;
+    position_.batch = batch_;
+}
+
+template <class T>
+std::optional<training::TokenRows> TrainingRows<T>::next(bool again, const Control& control)
+{
+    if (samples_ != nullptr) {
+        return sample(control);
+    }
+    if (!batches_) {
+        batches_ = source_->batches({batch_, -1});
+    }
+    auto batch = batches_();
+    if (!batch && again && batch_ > 0) {
+        batches_ = source_->batches();
+        ++pass_;
+        batch_ = 0;
+        batch = batches_();
+    }
+    if (!batch) {
+        return std::nullopt;
+    }
+    ++batch_;
+    return training::TokenRows{batch->rows, batch->length, std::move(batch->tokens)};
+}
+
+template <class T>
+training::TokenRows TrainingRows<T>::sample(const Control& control)
+{
+    const Index size = request_.context * request_.batch;
+    auto& drawn = position_.drawn;
+    const Index at = (batch_ - position_.batch) * size;
+    if (at == static_cast<Index>(drawn.size())) {
+        const Index batches = std::max<Index>(1, samples_->good_rows(request_.context) / request_.batch);
+        std::vector<Index> rows(static_cast<std::size_t>(batches * size));
+        samples_->draw(batch_ * request_.batch, batches * request_.batch, request_.context, rows.data(), control);
+        drawn.insert(drawn.end(), rows.begin(), rows.end());
+    }
+    ++batch_;
+    return {request_.batch, request_.context, {drawn.begin() + at, drawn.begin() + at + size}};
 }
 
 template <class T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "libcore/models/network.hpp"
+#include "libcore/training/end_to_end.hpp"
 #include "tools/adapters/model.hpp"
 #include "tools/adapters/samples.hpp"
 #include "tools/adapters/scored_text.hpp"
@@ -13,17 +14,31 @@
 
 namespace stillhouse::adapters {
 
+/// Where a training is in its rows: so many batches of the pass are used. Samples have one pass without an end, and rows
+/// that were drawn ahead; they are kept, since the model they were drawn from may have changed since.
+struct RowPosition {
+    Index pass = 0;
+    Index batch = 0;
+    std::vector<Index> drawn;                    // [rows, context] for the batches from `batch` on
+};
+
 template <class T>
 class TrainingRows {
 public:
-    enum class From { files, samples };
+    enum class From { files, samples, nothing };      // nothing: for `validation` alone
 
     /// `sampler` is the network whose samples are drawn; it must outlive this. Errors as those of TokenSource.
     TrainingRows(TokenRequest request, const Texts& texts, const std::string& model, From from,
                  const models::Network<T>& sampler, std::uint64_t seed, const Notice& warn, TokenSource::Open open);
 
-    /// Batches from the beginning. Samples go on where they ended: no row comes twice.
-    NextBatch begin(const Control& control);
+    const RowPosition& position() const { return position_; }
+    /// A step has used what `next` gave: the position moves.
+    void used();
+    /// Goes on from a position, with files by reading past what lies before.
+    void seek(RowPosition position);
+
+    /// The next batch, of the next pass where one has ended and `again`; nothing at the end, or when a pass is empty.
+    std::optional<training::TokenRows> next(bool again, const Control& control);
 
     /// Gradient steps of `accumulate` batches: as asked for, by steps or by tokens, else what the input holds (it is
     /// read once to count); -1 when it can be read only once.
@@ -34,6 +49,7 @@ public:
 
 private:
     const models::Tokenizer& tokenizer() const;
+    training::TokenRows sample(const Control& control);
 
     TokenRequest request_;
     std::string model_;
@@ -41,6 +57,9 @@ private:
     std::unique_ptr<models::Tokenizer> tokenizer_;
     std::unique_ptr<TokenSource> source_;
     std::unique_ptr<SampledRows<T>> samples_;
+    NextBatch batches_;                          // of the present pass; null: to be begun
+    RowPosition position_;
+    Index pass_ = 0, batch_ = 0;                 // where the next batch is
 };
 
 }  // namespace stillhouse::adapters

@@ -29,15 +29,44 @@ void require_match(const models::NetworkConfig& config, const char* option, cons
     }
 }
 
+/// The present values of the weights that `trained` names.
 template <class T>
-models::Parameters<T> copies(const models::Network<T>& network)
+models::Parameters<T> copies(const models::Network<T>& network, const models::Parameters<T>& trained)
 {
     models::Parameters<T> kept;
-    for (const auto& weight : models::network_weights(network.config())) {
-        kept.add(weight.name, weight.shape).values = network.weights().at(weight.name).values.clone();
+    for (const auto& entry : trained) {
+        kept.add(entry.name, entry.shape).values = network.weights().at(entry.name).values.clone();
     }
     return kept;
 }
+
+/// For its life the network has the averaged weights, where there is an average: what will be written is looked at.
+template <class T>
+class Averaged {
+public:
+    Averaged(models::Network<T>& network, training::EndToEndTrainer<T>& trainer) : network_(network), trainer_(trainer)
+    {
+        swap();
+    }
+    ~Averaged() { swap(); }
+    Averaged(const Averaged&) = delete;
+    Averaged& operator=(const Averaged&) = delete;
+
+private:
+    void swap()
+    {
+        for (auto& entry : trainer_.average()) {
+            auto& values = network_.weights().at(entry.name).values;
+            std::swap_ranges(values.begin(), values.end(), entry.values.begin());
+        }
+        if (trainer_.average().size() > 0) {
+            network_.refresh();
+        }
+    }
+
+    models::Network<T>& network_;
+    training::EndToEndTrainer<T>& trainer_;
+};
 
 }  // namespace
 
@@ -61,97 +90,93 @@ std::vector<std::string> trained_names(const models::NetworkConfig& config, cons
 }
 
 template <class T>
-Tuned tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
-           const std::function<NextBatch()>& begin, const TuningPlan& plan,
-           const std::function<void(const std::string&)>& say, const Control& control)
+void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
+          const RowFeed& feed, const TuningPlan& plan, Tuned<T>& done, TrainingWatch& watch,
+          const std::function<void(const std::string&)>& say, const Control& control)
 {
-    NextBatch next = begin();
-    Tuned done;
-    std::vector<double> losses;
-    models::Parameters<T> best;
-    double best_perplexity = HUGE_VAL;
-    Index looks_since = 0;
-    bool began = false;                          // this pass over the batches has given something
-
     const auto look = [&] {
-        if (!plan.valid) {
+        if (!plan.valid || done.looked()) {
             return;
         }
+        const Averaged<T> averaged(network, trainer);
         const auto scores = evaluation::score<T>(network, evaluation::Mode::parallel, nullptr, plan.valid->tokens,
                                                  plan.valid->windows, control);
         const double perplexity = std::exp(scores.mean());
         done.valid.emplace_back(done.steps, perplexity);
         say("step " + std::to_string(done.steps) + ": perplexity " + std::to_string(perplexity));
-        ++looks_since;
-        if (perplexity < best_perplexity) {
-            best_perplexity = perplexity;
-            looks_since = 0;
+        watch.looked(done.steps, perplexity);
+        if (done.best_look < 0 || perplexity < done.valid[static_cast<std::size_t>(done.best_look)].second) {
+            done.best_look = static_cast<Index>(done.valid.size()) - 1;
             if (plan.patience > 0) {
-                best = copies(network);
+                done.best = copies(network, trainer.optimizer().first());
             }
         }
     };
     const Index every = plan.steps > 0 ? std::max<Index>(1, plan.steps / 10) : 100;
 
-    look();
-    while ((plan.steps < 0 || done.steps < plan.steps) && (plan.patience == 0 || looks_since < plan.patience)) {
+    while (true) {
+        if (done.steps % every == 0) {
+            look();
+        }
+        if ((plan.steps >= 0 && done.steps >= plan.steps) ||
+            (plan.patience > 0 && done.looks_since_best() >= plan.patience)) {
+            break;
+        }
         control.throw_if_stopped();
         std::vector<training::TokenRows> pieces;
+        Index tokens = 0;
         while (static_cast<Index>(pieces.size()) < plan.accumulate) {
-            auto batch = next();
-            if (!batch && plan.steps >= 0 && began) {
-                next = begin();
-                began = false;
-                continue;
-            }
-            if (!batch) {
+            auto rows = feed.next(plan.steps >= 0);
+            if (!rows) {
                 break;
             }
-            began = true;
-            if (batch->length > 1) {
-                done.tokens += batch->rows * batch->length;
-                pieces.push_back({batch->rows, batch->length, std::move(batch->tokens)});
+            if (rows->length > 1) {
+                tokens += rows->batch * rows->length;
+                pieces.push_back(std::move(*rows));
             }
         }
         if (pieces.empty()) {
             break;
         }
-        losses.push_back(trainer.step(pieces, teacher));
-        ++done.steps;
-        control.at(done.steps, plan.steps, "loss " + std::to_string(losses.back()));
-        if (done.steps % every == 0) {
-            look();
+        double loss = 0.0;
+        try {
+            loss = trainer.step(pieces, teacher);
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::bad_data) {
+                throw;
+            }
+            throw TrainingWatch::Diverged(error.what());
         }
+        ++done.steps;
+        done.tokens += tokens;
+        done.losses.push_back(loss);
+        feed.used();
+        watch.stepped(done.steps, plan.steps, done.tokens, {&loss, 1}, plan.rate(done.steps - 1));
     }
-    if (losses.empty() && plan.steps != 0) {
+    if (done.losses.empty() && plan.steps != 0) {
         throw_error(ErrorCode::bad_data, "the text has no row of two tokens: there is nothing to train on");
     }
+    look();
     trainer.use_average();
-    if (plan.valid && done.valid.back().first != done.steps) {
-        look();
-    }
-    for (auto& entry : best) {
+    for (auto& entry : done.best) {
         std::copy(entry.values.begin(), entry.values.end(), network.weights().at(entry.name).values.begin());
     }
-    if (best.size() > 0) {
+    if (done.best.size() > 0) {
         network.refresh();
     }
-    const LossSummary summary(losses);
-    done.first_loss = summary.first;
-    done.last_loss = summary.last;
-    return done;
 }
 
 template <class T>
 void write_tuned(formats::StreamWriter writer, const Model<T>& model, models::Network<T>& network,
-                 const std::vector<std::string>& changed, const Tuned& done)
+                 const std::vector<std::string>& changed, const Tuned<T>& done)
 {
     const std::unordered_set<std::string_view> names(changed.begin(), changed.end());
     write_student<T>(writer, model.texts, network, model.inventory,
                      [&](std::string_view name) { return names.empty() || names.count(name) > 0; });
     formats::Note note;
+    const LossSummary summary(done.losses);
     note.map = {{"about", "fine-tune"}, {"steps", done.steps}, {"tokens", done.tokens},
-                {"loss_first", done.first_loss}, {"loss_last", done.last_loss}};
+                {"loss_first", summary.first}, {"loss_last", summary.last}};
     formats::List valid;
     for (const auto& [step, perplexity] : done.valid) {
         valid.emplace_back(formats::Map{{"step", step}, {"perplexity", perplexity}});
@@ -161,15 +186,15 @@ void write_tuned(formats::StreamWriter writer, const Model<T>& model, models::Ne
     writer.finish();
 }
 
-template Tuned tune<float>(models::Network<float>&, training::EndToEndTrainer<float>&, const models::Network<float>*,
-                           const std::function<NextBatch()>&, const TuningPlan&,
-                           const std::function<void(const std::string&)>&, const Control&);
-template Tuned tune<double>(models::Network<double>&, training::EndToEndTrainer<double>&,
-                            const models::Network<double>*, const std::function<NextBatch()>&, const TuningPlan&,
-                            const std::function<void(const std::string&)>&, const Control&);
+template void tune<float>(models::Network<float>&, training::EndToEndTrainer<float>&, const models::Network<float>*,
+                          const RowFeed&, const TuningPlan&, Tuned<float>&, TrainingWatch&,
+                          const std::function<void(const std::string&)>&, const Control&);
+template void tune<double>(models::Network<double>&, training::EndToEndTrainer<double>&,
+                           const models::Network<double>*, const RowFeed&, const TuningPlan&, Tuned<double>&,
+                           TrainingWatch&, const std::function<void(const std::string&)>&, const Control&);
 template void write_tuned<float>(formats::StreamWriter, const Model<float>&, models::Network<float>&,
-                                 const std::vector<std::string>&, const Tuned&);
+                                 const std::vector<std::string>&, const Tuned<float>&);
 template void write_tuned<double>(formats::StreamWriter, const Model<double>&, models::Network<double>&,
-                                  const std::vector<std::string>&, const Tuned&);
+                                  const std::vector<std::string>&, const Tuned<double>&);
 
 }  // namespace stillhouse::adapters

@@ -6,8 +6,10 @@
 #include "libcore/training/end_to_end.hpp"
 #include "tools/adapters/model.hpp"
 #include "tools/adapters/scored_text.hpp"
-#include "tools/adapters/token_batch.hpp"
+#include "tools/adapters/training_rows.hpp"
+#include "tools/adapters/training_watch.hpp"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,25 +26,48 @@ struct TuningPlan {
     Index accumulate = 1;
     std::optional<ScoredText> valid;             // looked at before, ten times on the way, and after
     Index patience = 0;                          // looks without a lower perplexity before it ends; 0: never
+    std::function<double(Index)> rate;           // of a step, for the log
 };
+template <class T>
 struct Tuned {
     Index steps = 0;
     Index tokens = 0;
-    double first_loss = 0.0, last_loss = 0.0;    // means over the first and the last tenth
+    std::vector<double> losses;                  // before each step
     std::vector<std::pair<Index, double>> valid; // step, perplexity
+    models::Parameters<T> best;                  // with patience: the weights of the lowest perplexity
+    Index best_look = -1;                        // its place in `valid`
+
+    bool looked() const { return !valid.empty() && valid.back().first == steps; }
+    Index looks_since_best() const { return static_cast<Index>(valid.size()) - 1 - best_look; }
 };
 
-/// `begin` is asked for the batches, and for them again when they have ended before the last of plan.steps. With
-/// patience the weights of the best look are put back at the end. `say` hears of each look.
+/// The rows of a training: the next batch (`again` when the data may begin anew), and what has been given is used.
+struct RowFeed {
+    std::function<std::optional<training::TokenRows>(bool again)> next;
+    std::function<void()> used;
+    std::function<const RowPosition&()> position;
+    std::function<void(RowPosition)> seek;
+};
+template <class Rows>
+RowFeed feed_of(Rows& rows, const Control& control)
+{
+    return {[&rows, control](bool again) { return rows.next(again, control); }, [&rows] { rows.used(); },
+            [&rows]() -> const RowPosition& { return rows.position(); },
+            [&rows](RowPosition position) { rows.seek(std::move(position)); }};
+}
+
+/// Goes on with `done`; batches begin anew where they have ended before the last of plan.steps. After each step `done`
+/// is whole and `watch` hears. With patience the weights of the best look are put back at the end. `say` hears of each
+/// look.
 template <class T>
-Tuned tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
-           const std::function<NextBatch()>& begin, const TuningPlan& plan,
-           const std::function<void(const std::string&)>& say, const Control& control);
+void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
+          const RowFeed& feed, const TuningPlan& plan, Tuned<T>& done, TrainingWatch& watch,
+          const std::function<void(const std::string&)>& say, const Control& control);
 
 /// The trained network in the place of the model it came from, then a note {about, steps, tokens, loss_first,
 /// loss_last, valid}; finishes the stream. `changed`: names of weights, or empty for all.
 template <class T>
 void write_tuned(formats::StreamWriter writer, const Model<T>& model, models::Network<T>& network,
-                 const std::vector<std::string>& changed, const Tuned& done);
+                 const std::vector<std::string>& changed, const Tuned<T>& done);
 
 }  // namespace stillhouse::adapters
