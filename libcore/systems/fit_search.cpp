@@ -4,6 +4,8 @@
 
 #include "libcore/base/random.hpp"
 
+#include <Eigen/QR>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -13,7 +15,8 @@ namespace stillhouse::systems {
 namespace {
 
 constexpr Index normal_failures = 6;     // exchanges without gain before the search is over
-constexpr double compressible = 0.03;    // relative residual below which Kung's vectors are few, quick and good
+constexpr double vanishing = -3.0;       // log of a modulus that may have been 0
+constexpr double compressible = 0.15;    // relative residual below which Kung's vectors are few, quick and good
 
 Index order_of(const std::vector<Section>& sections)
 {
@@ -22,6 +25,16 @@ Index order_of(const std::vector<Section>& sections)
         order += s.states;
     }
     return order;
+}
+
+/// The residual in the all-pass basis, which stays well conditioned where poles coincide.
+double cascade_residual(const FitProblem& problem, std::span<const Section> sections)
+{
+    const Index N = problem.length();
+    const std::vector<double> basis = cascade_basis(sections, N);
+    const Eigen::Map<const Eigen::MatrixXd> B(basis.data(), N, static_cast<Index>(basis.size()) / N);
+    const Eigen::Map<const Eigen::MatrixXd> g(problem.g.data(), N, problem.targets);
+    return (g - B * B.colPivHouseholderQr().solve(g)).norm();
 }
 
 }  // namespace
@@ -168,9 +181,27 @@ void FitSearch::polish(const std::vector<Section>* raw)
             polished = std::move(other);
         }
     }
-    if (polished.residual > 4e-16 * varpro_.norm()) {
+    const double exact = 4e-16 * varpro_.norm();
+    if (polished.residual > exact) {
         polished = varpro_.minimise(std::move(polished.sections), Algebra::exact, 30, 1e-3, control_);
         iterations_ += polished.iterations;
+    }
+    // A delay is a pole of 0 many times over, which sums of modes cannot express and the all-pass basis can.
+    if (raw != nullptr && polished.residual > exact && problem_.weights.empty() && problem_.spectrum.empty()) {
+        std::vector<Section> delay = *raw;
+        Index snapped = 0;
+        for (Section& s : delay) {
+            if (s.m + (s.states == 2 && s.v > 0.0 ? std::sqrt(s.v) : 0.0) < vanishing) {
+                s.m = -40.0;
+                s.v = 0.0;
+                snapped += s.states;
+            }
+        }
+        const double residual = snapped > 2 ? cascade_residual(problem_, delay) : polished.residual;
+        if (residual < polished.residual) {
+            polished.sections = std::move(delay);
+            polished.residual = residual;
+        }
     }
     best_ = std::move(polished);
 }

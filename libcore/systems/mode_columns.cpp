@@ -215,8 +215,8 @@ MatrixXd endless_tail(const FitProblem& problem, std::span<const Section> sectio
     const MatrixXd scaled = norm.cwiseInverse().asDiagonal() * G * norm.cwiseInverse().asDiagonal();
     const Eigen::LDLT<MatrixXd> factor(scaled);
     const Eigen::VectorXd root = factor.vectorD().cwiseMax(0.0).cwiseSqrt();
-    MatrixXd U = MatrixXd(factor.matrixU()) * factor.transpositionsP();
-    return root.asDiagonal() * U * norm.asDiagonal();
+    const MatrixXd permuted = factor.transpositionsP() * MatrixXd::Identity(G.rows(), G.cols());
+    return root.asDiagonal() * (factor.matrixU() * permuted) * norm.asDiagonal();
 }
 
 std::vector<double> spectrum_at_bins(const std::vector<double>& power, Index N)

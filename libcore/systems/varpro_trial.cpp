@@ -140,6 +140,7 @@ void TrialPoints::by_rows(std::span<const Section> sections, Trial& trial)
             const double both = scale[i] * scale[j];
             trial.U.row(i)[j] = G(j, i) * both;
             trial.X.row(i)[j] = G(d + j, i) * both;
+            trial.X.row(j)[i] = G(d + i, j) * both;      // another number where the metric is no weight of each lag
             trial.S.row(i)[j] = G(d + j, d + i) * both;
         }
         for (Index r = 0; r < R; ++r) {
@@ -197,7 +198,7 @@ void TrialPoints::find_tangent(Trial& trial)
         return;
     }
     const Index d = trial.order;
-    for (Index i = 0; i < d; ++i) {
+    for (Index i = 0; i < d && !rows_wanted(); ++i) {
         for (Index j = i + 1; j < d; ++j) {
             trial.X.row(j)[i] = trial.X.row(i)[j];
         }
