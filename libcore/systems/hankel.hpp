@@ -34,9 +34,14 @@ struct SpectrumOptions {
 /// delays, constants); dense where n is small. Error{bad_data} on NaN or infinity. All zero: zeros, rank 0.
 Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& options, const Control& control = {});
 
-/// Certified lower bound of the relative l2 error over lags 1.. of ANY real system of each order, poles anywhere
-/// (arcsine and flat weights on the window, the best of them); 0 where nothing is proven.
+struct BoundOptions {
+    Index steps = 6;                  // of ascent at each order, 0: the plain weighted spectra
+};
+
+/// Certified lower bound of the relative l2 error over lags 1.. of ANY real system of each order, poles anywhere; 0
+/// where nothing is proven. The best of flat windows and of the arcsine window, this one raised by some steps of
+/// ascent over the multipliers of the Hankel structure (bound_ascent.hpp). The filter's lags from K on alone: h.subspan(K - 1).
 std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const Index> orders,
-                                    const Control& control = {});
+                                    const Control& control = {}, const BoundOptions& options = {});
 
 }  // namespace stillhouse::systems

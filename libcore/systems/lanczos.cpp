@@ -119,7 +119,7 @@ public:
         const Index enough = 2 * wanted_ + 32;
         const bool too_much = enough > 544 || enough * rows > (Index{1} << 26);
         most_ = two_ ? dimension_ : std::min(dimension_, too_much ? enough : dimension_);
-        check_at_ = wanted_ + 8;
+        check_at_ = options.enough ? 6 : wanted_ + 8;
     }
 
     Eigenpairs run()
@@ -237,20 +237,16 @@ private:
             x *= scale_;
         }
         order_ = by_modulus(ritz_.value);
-        done_ = all;
-        if (all || columns() < wanted_) {
-            check_at_ = taken_ + 8;
-            return;
-        }
         std::vector<double> now;
         double worst = 0.0;
-        for (Index i = 0; i < wanted_; ++i) {
+        for (Index i = 0; i < std::min(wanted_, columns()); ++i) {
             const std::size_t at = order_[static_cast<std::size_t>(i)];
             now.push_back(std::fabs(ritz_.value[at]));
             worst = std::max(worst, std::fabs(b * ritz_.last[at]));
         }
-        if (options_.enough && options_.enough(now)) {
-            done_ = true;
+        done_ = all || (options_.enough && options_.enough(now));
+        if (done_ || columns() < wanted_) {
+            check_at_ = taken_ + 6;
             return;
         }
         const double limit = options_.tolerance * now[0];

@@ -56,7 +56,7 @@ struct LanczosOptions {
     Vectors vectors = Vectors::no;
     bool probe = true;                   // after convergence look once more, from a random vector, for further copies
     const double* start = nullptr;       // first vector; random where there is none
-    /// Asked with the leading Ritz values, which only grow: true ends the search as it stands.
+    /// Asked now and then with the leading Ritz values (k or fewer), which only grow: true ends the search.
     std::function<bool(const std::vector<double>&)> enough = {};
 };
 
