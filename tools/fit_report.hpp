@@ -1,112 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// What modal-fit reads and prints beside its fits: weights of lags, and the table of errors and bounds.
+// What modal-fit prints: a line a fit, what is proven of those that miss a tolerance, which filters were refused.
 #pragma once
 
-#include "formats/npy.hpp"
+#include "tools/adapters/filter_fits.hpp"
 #include "tools/filter_options.hpp"
 
 #include <cmath>
 
 namespace stillhouse {
 
-/// Weights of lags for all filters, or one row for each: .npy [L] or [filters, L].
-class LagWeights {
-public:
-    LagWeights(cli::Context& context, const std::optional<std::string>& path)
-    {
-        if (!path) {
-            return;
-        }
-        path_ = *path;
-        formats::Fd file = context.open_input(path_);
-        const formats::Tensor tensor = formats::read_npy(file, "weights");
-        const Shape& shape = tensor.header.shape;
-        if (shape.empty() || shape.size() > 2 || is_complex(tensor.header.dtype)) {
-            throw_error(ErrorCode::bad_data, path_ + ": found " + to_string(shape) +
-                        ", expected weights [L] or [filters, L]");
-        }
-        rows_ = shape.size() == 2 ? shape[0] : 1;
-        each_ = shape.size() == 2;
-        length_ = shape.back();
-        values_.resize(static_cast<std::size_t>(rows_ * length_));
-        convert_from(tensor.header.dtype, tensor.data.data(), rows_ * length_, values_.data());
-    }
-
-    /// Of filter `row` of the whole tensor; empty: none given.
-    std::span<const double> of(const adapters::FilterBank& bank, Index row) const
-    {
-        if (path_.empty()) {
-            return {};
-        }
-        if (length_ != bank.length || (each_ && rows_ != bank.total)) {
-            throw_error(ErrorCode::bad_data, path_ + ": found weights " +
-                        to_string(each_ ? Shape{rows_, length_} : Shape{length_}) + " for the filters " +
-                        to_string({bank.total, bank.length}) + " of tensor " + bank.name);
-        }
-        return {values_.data() + (each_ ? row * length_ : 0), static_cast<std::size_t>(length_)};
-    }
-
-private:
-    std::string path_;
-    bool each_ = false;
-    Index rows_ = 0, length_ = 0;
-    std::vector<double> values_;
-};
-
 /// Lines, the picture and the closing figures of modal-fit.
 class FitReport {
 public:
-    FitReport(cli::Context& context, bool bounds) : context_(context), bounds_(bounds) {}
-
-    void add(const adapters::FilterBank& bank, Index i, const std::optional<systems::Fit>& fit, double bound,
-             double seconds, const std::string& refusal)
+    FitReport(cli::Context& context, bool bounds, std::optional<double> tolerance)
+        : context_(context), bounds_(bounds), tolerance_(tolerance)
     {
+    }
+
+    /// Result of row i of the bank.
+    void add(const adapters::FilterBank& bank, Index i, const adapters::FitResult& result)
+    {
+        const std::optional<systems::Fit>& fit = result.fit;
         const Index order = fit ? fit->system.order() : 0;
+        const double radius = fit ? systems::spectral_radius(fit->system) : 0.0;
+        const double gap = fit && result.bound > 0.0 ? fit->error / result.bound : 0.0;
         formats::Map line{{"tensor", bank.name}, {"filter", bank.first + i}, {"order", order},
                           {"error", fit ? formats::Value(fit->error) : formats::Value()}};
         if (bounds_) {
-            line.emplace_back("bound", bound);
+            line.emplace_back("bound", result.bound);
+            line.emplace_back("gap", gap > 0.0 ? formats::Value(gap) : formats::Value());
         }
-        line.emplace_back("seconds", seconds);
-        if (fit) {
-            line.emplace_back("iterations", fit->iterations);
-            line.emplace_back("radius", systems::spectral_radius(fit->system));
-        } else {
-            line.emplace_back("refused", refusal);
-            if (refusal_.empty()) {
-                refusal_ = refusal;
-            }
-        }
+        line.emplace_back("seconds", result.seconds);
         std::string text = tensor_ == bank.name ? "" : heading(bank) + ": order, relative error" +
-                           (bounds_ ? ", bound" : "") + ", milliseconds\n";
+                           (bounds_ ? ", bound, error / bound" : "") + ", largest modulus of a pole, milliseconds\n";
         tensor_ = bank.name;
         text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(order), 6},
                          {fit ? short_text(fit->error) : "refused", 11}});
-        text += bounds_ ? columns({{short_text(bound), 11}}) : std::string();
-        context_.result(std::move(line), text + columns({{short_text(1e3 * seconds), 9}}));
+        text += bounds_ ? columns({{short_text(result.bound), 11}, {gap > 0.0 ? short_text(gap) : "-", 7}}) : "";
+        text += columns({{radius_text(radius), 12}, {short_text(1e3 * result.seconds), 9}});
         if (fit) {
+            if (bounds_) {
+                line.emplace_back("bound_seconds", result.bound_seconds);
+            }
+            line.emplace_back("objective", fit->objective);
+            line.emplace_back("iterations", fit->iterations);
+            line.emplace_back("radius", radius);
+            if (tolerance_ && fit->error > *tolerance_) {
+                missed(bank, i, result, line, text);
+            }
             worst_ = std::max(worst_, fit->error);
             error_.x.push_back(static_cast<double>(order));
             error_.y.push_back(fit->error);
             bound_.x.push_back(static_cast<double>(order));
-            bound_.y.push_back(bound);
+            bound_.y.push_back(result.bound);
+        } else {
+            line.emplace_back("refused", result.refusal);
+            refuse(result.refusal);
         }
+        context_.result(std::move(line), text);
         ++n_fits_;
     }
 
-    /// Throws when a filter was refused: its line is printed, no stream is written.
-    void refuse() const
+    /// Says what was refused or missed; a check of the run failed where a filter was refused.
+    cli::Exit finish()
     {
-        if (!refusal_.empty()) {
-            context_.print_results();
-            throw_error(ErrorCode::bad_data, refusal_);
+        if (n_refused_ > shown) {
+            context_.warn(std::to_string(n_refused_ - shown) + " more filters are refused");
         }
-    }
-    void note() const
-    {
+        if (n_missed_ > 0) {
+            context_.warn(std::to_string(n_missed_) + " of " + std::to_string(n_fits_) + " filters miss " +
+                          short_text(*tolerance_) + "; " + (n_proven_ > 0 ? first_proof_ : "nothing is proven of them; "
+                          "a larger --max-order may reach it"));
+        }
         if (!context_.dry_run()) {
-            context_.note(std::to_string(n_fits_) + " fits, worst error " + short_text(worst_));
+            context_.note(std::to_string(n_fits_ - n_refused_) + " fits, worst error " + short_text(worst_) +
+                          (n_refused_ > 0 ? ", " + std::to_string(n_refused_) + " refused" : ""));
         }
+        return n_refused_ > 0 ? cli::Exit::check_failed : cli::Exit::ok;
     }
     /// Errors and bounds over the order, filter after filter.
     adapters::Plot plot() const
@@ -120,11 +90,41 @@ public:
     }
 
 private:
+    static constexpr Index shown = 10;                   // refused filters that are named
+
+    static std::string radius_text(double radius)
+    {
+        return radius > 0.999 ? "1-" + short_text(1.0 - radius) : short_text(radius);
+    }
+    void refuse(const std::string& refusal)
+    {
+        if (n_refused_++ < shown) {
+            context_.warn(refusal + "; this filter is left out");
+        }
+    }
+    /// The sentence that a gradient fit can never say.
+    void missed(const adapters::FilterBank& bank, Index i, const adapters::FitResult& result, formats::Map& line,
+                std::string& text)
+    {
+        ++n_missed_;
+        const Index order = result.fit->system.order();
+        const bool proven = bounds_ && result.bound > *tolerance_;
+        const std::string sentence = proven ? "no recurrence of up to " + std::to_string(order) +
+                                                  " real states has a relative error below " + short_text(result.bound)
+                                            : "";
+        line.emplace_back("proven", proven ? formats::Value(sentence) : formats::Value());
+        text += proven ? "  proven: " + sentence : "  misses " + short_text(*tolerance_);
+        if (proven && n_proven_++ == 0) {
+            first_proof_ = "it is proven that of " + label(bank, i) + ", " + sentence;
+        }
+    }
+
     cli::Context& context_;
     bool bounds_;
-    std::string tensor_, refusal_;
+    std::optional<double> tolerance_;
+    std::string tensor_, first_proof_;
     double worst_ = 0.0;
-    Index n_fits_ = 0;
+    Index n_fits_ = 0, n_refused_ = 0, n_missed_ = 0, n_proven_ = 0;
     adapters::Curve error_{"error", {}, {}}, bound_{"lower bound", {}, {}};
 };
 

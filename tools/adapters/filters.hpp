@@ -115,7 +115,8 @@ using FilterWork = std::function<std::vector<formats::Tensor>(const FilterBank&)
 
 /// Passes every frame on in order (writer null: nowhere), calls `work` for the banks of each filter tensor that is
 /// selected (and in this shard) while it passes, and writes what that returns right behind it; earlier results of the
-/// same tool on selected filters are left out. Memory: a bank and the results. Filters are the tensors whose last part is `filter`, or the only tensor there is.
+/// same tool on selected filters are left out. Memory: a bank and the results. Filters are the tensors whose last part
+/// is `filter`, or the only tensor there is.
 /// `plan` is a second view of the same input, needed with parts > 1 to number the work of a stream. Returns tensors
 /// worked on.
 /// Error{bad_data}: shape, type, no filter at all.
