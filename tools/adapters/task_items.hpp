@@ -43,9 +43,9 @@ std::vector<std::string> task_names();
 
 /// `name` is one of task_names(), `text` is the file, a JSON object a line; limit < 0: all items. Fields are those of
 /// the data set itself or those of a flat layout (query, choices, gold; context_options, continuation, gold; context,
-/// continuation), told apart by their names. Error{bad_data} with path and line: no JSON, a field that is missing or of the wrong kind, empty or
-/// equal choices (equal ones are let through in ARC, whose copies are padded with them), an answer that is none of the
-/// choices, no items.
+/// continuation), told apart by their names. Error{bad_data} with path and line: no JSON, a field that is missing or of
+/// the wrong kind, empty or equal choices (equal ones are let through in ARC, whose copies are padded with them), an
+/// answer that is none of the choices, no items.
 Task read_task(const std::string& name, const std::string& path, std::string_view text, Index limit);
 
 /// One line of a data set as an item: private to task_items.cpp and the layouts. Error{bad_data} names the field.
