@@ -58,7 +58,8 @@ BOOST_AUTO_TEST_CASE(arc_has_three_layouts)
     check_same(flat, item("arc_easy", R"({"id": "x", "question": "Why?", "choices": {"text": ["été", "b", "c"], )"
                                       R"("label": ["A", "B", "C"]}, "answerKey": "C"})"));
     check_same(flat, item("arc_easy", R"({"question": {"stem": "Why?", "choices": [{"text": "été", "label": "1"}, )"
-                                      R"({"text": "b", "label": "2"}, {"text": "c", "label": "3"}]}, "answerKey": "3"})"));
+                                      R"({"text": "b", "label": "2"}, {"text": "c", "label": "3"}]}, )"
+                                      R"("answerKey": "3"})"));
 }
 
 BOOST_AUTO_TEST_CASE(piqa_and_winogrande_have_two)
