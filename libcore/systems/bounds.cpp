@@ -112,4 +112,37 @@ std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const I
     return result;
 }
 
+std::optional<Index> smallest_possible_order(std::span<const double> h, double tolerance, Index most,
+                                             const Control& control, const BoundOptions& options)
+{
+    std::vector<Index> orders(static_cast<std::size_t>(most + 1));
+    std::iota(orders.begin(), orders.end(), Index{0});
+    const std::vector<double> plain = l2_lower_bounds(h, orders, control, {.steps = 0});
+    // What an order cannot reach, no smaller one can.
+    Index refuted = most;
+    while (refuted >= 0 && plain[static_cast<std::size_t>(refuted)] <= tolerance) {
+        --refuted;
+    }
+    if (options.steps == 0 || refuted == most) {
+        return refuted < most ? std::optional<Index>(refuted + 1) : std::nullopt;
+    }
+    auto refutes = [&](Index order) {
+        return l2_lower_bounds(h, std::vector<Index>{order}, control, options)[0] > tolerance;
+    };
+    Index open = most + 1;               // first order known not to be refuted
+    for (Index step = 1; open - refuted > 1;) {
+        const Index order = open > most ? std::min(refuted + step, most) : (refuted + open) / 2;
+        if (refutes(order)) {
+            refuted = order;
+            step *= 2;
+            if (refuted == most) {
+                return std::nullopt;
+            }
+        } else {
+            open = order;
+        }
+    }
+    return open;
+}
+
 }  // namespace stillhouse::systems

@@ -327,7 +327,7 @@ Fit fit_to_tolerance(std::span<const double> h, double tolerance, Index max_orde
     }
     // Orders that provably miss the tolerance need no fit.
     const std::vector<double> bounds =
-        l2_lower_bounds(h.subspan(static_cast<std::size_t>(options.fir_taps) - 1), orders, control);
+        l2_lower_bounds(h.subspan(static_cast<std::size_t>(options.fir_taps) - 1), orders, control, {.steps = 0});
     options.order = orders.back();
     Fitter fitter(h, static_cast<Index>(h.size()), options, orders.back(), control);
     Fit fit;

@@ -17,7 +17,7 @@ namespace {
 
 using Eigen::MatrixXd;
 
-constexpr Index dense_size = 512;        // below, all values at once cost less than Lanczos
+constexpr Index dense_size = 96;         // below, all values at once cost less than Lanczos
 constexpr Index dense_limit = 3000;      // above, never
 
 /// Rounding of one number of this type relative to its size, root mean square over numbers.
@@ -46,6 +46,7 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
     }
     Spectrum result;
     if (h.size() < 2) {
+        result.order_99 = result.order_999 = 0;
         return result;
     }
     const Index N = static_cast<Index>(h.size()) - 1;
@@ -63,16 +64,20 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
     result.sigma.assign(static_cast<std::size_t>(top), 0.0);
     result.sign.assign(static_cast<std::size_t>(top), 0.0);
     if (largest == 0.0) {
+        result.order_99 = result.order_999 = 0;
         return result;
     }
     double energy = 0.0;
-    for (double& x : g) {
+    double frobenius = 0.0;
+    for (Index t = 0; t < N; ++t) {
+        double& x = g[static_cast<std::size_t>(t)];
         x /= largest;                    // subnormal and huge filters alike
         energy += x * x;
+        frobenius += static_cast<double>(window ? std::min({t + 1, size, N - t}) : t + 1) * x * x;
     }
 
     std::vector<double> values;          // signed where square
-    if (size <= dense_size || (4 * top > size && size <= dense_limit)) {
+    if (size <= dense_size || (3 * top > size && size <= dense_limit)) {
         MatrixXd H(rows, cols);
         for (Index j = 0; j < cols; ++j) {
             for (Index i = 0; i < rows; ++i) {
@@ -108,6 +113,27 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
         result.rank += std::fabs(value) > floor ? 1 : 0;
     }
     result.floor = floor * largest;
+    result.rank_is_least = result.rank == top && top < size;
+    std::span<const double> leading{values.data(), static_cast<std::size_t>(top)};
+    double sum = 0.0;
+    for (const double value : leading) {
+        sum += std::fabs(value);
+    }
+    double entropy = 0.0;
+    double head = 0.0;
+    for (std::size_t i = 0; i < leading.size(); ++i) {
+        const double p = std::fabs(leading[i]) / sum;
+        entropy -= p > 0.0 ? p * std::log(p) : 0.0;
+        head += leading[i] * leading[i];
+        const Index order = static_cast<Index>(i) + 1;
+        if (!result.order_99 && head >= 0.99 * frobenius) {
+            result.order_99 = order;
+        }
+        if (!result.order_999 && head >= 0.999 * frobenius) {
+            result.order_999 = order;
+        }
+    }
+    result.effective_rank = std::exp(entropy);
     return result;
 }
 

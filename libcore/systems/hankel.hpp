@@ -6,6 +6,7 @@
 #include "libcore/base/dtype.hpp"
 #include "libcore/base/shape.hpp"
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,8 +20,12 @@ enum class HankelOperator { zero, window };
 struct Spectrum {
     std::vector<double> sigma;        // descending, min(top, size) Hankel singular values
     std::vector<double> sign;         // of the eigenvalue, where the operator is square (else 0)
-    Index rank = 0;                   // numerical: sigma above the rounding of the input
+    Index rank = 0;                   // numerical: sigma above the rounding of the input, of those computed
+    bool rank_is_least = false;       // all computed are above it, and there are more: the rank is at least that
     double floor = 0.0;               // that threshold
+    double effective_rank = 0.0;      // exp(-sum p ln p), p = sigma / sum sigma, over those computed
+    std::optional<Index> order_99;    // least order with 99 % of sum sigma^2 (all of them: |H|_F^2), and 99.9 %;
+    std::optional<Index> order_999;   // nothing where more than those computed are needed
 };
 
 struct SpectrumOptions {
@@ -43,5 +48,10 @@ struct BoundOptions {
 /// ascent over the multipliers of the Hankel structure (bound_ascent.hpp). The filter's lags from K on alone: h.subspan(K - 1).
 std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const Index> orders,
                                     const Control& control = {}, const BoundOptions& options = {});
+
+/// The smallest order up to `most` that is not proven insufficient for a relative error of `tolerance`: below it no
+/// system can reach that. Nothing when all are proven insufficient, `most` included.
+std::optional<Index> smallest_possible_order(std::span<const double> h, double tolerance, Index most,
+                                             const Control& control = {}, const BoundOptions& options = {});
 
 }  // namespace stillhouse::systems
