@@ -42,10 +42,13 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     if (s.teacher) {
         auto other = load_model<T>(*s.teacher, context);
         record.emplace_back("teacher", adapters::fingerprint(other.weights));
-        check_teacher(other.config, model.config);
         teacher = std::make_unique<models::Network<T>>(other.config, std::move(other.weights), backend.on<T>());
     }
-    check_context(s.context, network.config(), teacher ? &teacher->config() : nullptr);
+    adapters::check_positions(s.context.value_or(0), network.config(), "model");
+    if (teacher) {
+        adapters::check_teacher(teacher->config(), network.config());
+        adapters::check_positions(s.context.value_or(0), teacher->config(), "teacher");
+    }
 
     using Rows = adapters::TrainingRows<T>;
     Rows rows(rows_request(s, network.config()), model.texts, model.name,

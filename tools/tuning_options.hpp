@@ -66,30 +66,6 @@ inline std::vector<std::pair<std::string, std::string>> same_tuning(const Tuning
     return same;
 }
 
-inline void check_teacher(const models::NetworkConfig& teacher, const models::NetworkConfig& student)
-{
-    if (teacher.vocabulary != student.vocabulary) {
-        throw_error(ErrorCode::bad_data, "the teacher has " + std::to_string(teacher.vocabulary) +
-                                             " logits, the student " + std::to_string(student.vocabulary));
-    }
-}
-
-/// Rows must fit the positions of every attention, the teacher's too.
-inline void check_context(std::optional<Index> asked, const models::NetworkConfig& student,
-                   const models::NetworkConfig* teacher)
-{
-    for (const auto* config : {&student, teacher}) {
-        if (asked && config != nullptr && *asked > config->max_positions &&
-            std::any_of(config->mixers.begin(), config->mixers.end(), [](const auto& mixer) {
-                return mixer.kind == models::MixerKind::attention || !mixer.kept_heads.empty();
-            })) {
-            throw_error(ErrorCode::bad_argument, "--context " + std::to_string(*asked) + ": the attention of the " +
-                                                     (config == teacher ? "teacher" : "model") + " has positions for " +
-                                                     std::to_string(config->max_positions));
-        }
-    }
-}
-
 inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
 {
     tool.argument(s.model, "MODEL", "a student stream, or a model folder; - for standard input", 1, 1);

@@ -34,8 +34,8 @@ public:
     /// `trained`: names of weights. Error{bad_argument} when it is empty or a name is not a weight of the network.
     EndToEndTrainer(models::Network<T>& network, const std::vector<std::string>& trained, EndToEndOptions options);
 
-    /// One step on all pieces together; mean loss a token before it. Every loss but ce needs `teacher`, or the logits in
-    /// the rows, and as many columns. Error{bad_data} when the loss is not finite.
+    /// One step on all pieces together; mean loss a token before it. Every loss but ce needs `teacher`, or the logits
+    /// in the rows, and as many columns. Error{bad_data} when the loss is not finite.
     double step(const std::vector<TokenRows>& pieces, const models::Network<T>* teacher);
 
     Index steps() const { return steps_; }

@@ -111,8 +111,8 @@ private:
     std::chrono::steady_clock::time_point last_;
 };
 
-/// Error{bad_argument} naming what differs between a checkpoint's record and that of this run: "settings" (the text of a
-/// JSON object) option by option, and the values under the keys of `same` (key, what the user would call it).
+/// Error{bad_argument} naming what differs between a checkpoint's record and that of this run: "settings" (the text of
+/// a JSON object) option by option, and the values under the keys of `same` (key, what the user would call it).
 void require_same_run(const Checkpoint& checkpoint, const formats::Map& now,
                       const std::vector<std::pair<std::string, std::string>>& same);
 

@@ -20,8 +20,8 @@ public:
     const RowPosition& position() const { return position_; }
     void seek(RowPosition position);
 
-    /// Gradient steps of `accumulate` batches: as asked for, by steps or by tokens, else a pass of a file (which is read
-    /// once to count); -1 of a pipe.
+    /// Gradient steps of `accumulate` batches: as asked for, by steps or by tokens, else a pass of a file (which is
+    /// read once to count); -1 of a pipe.
     Index steps(std::optional<Index> asked, std::optional<Index> tokens, Index accumulate) const;
     /// History of the dump as JSON: what it was made by.
     const std::string& history() const { return history_; }

@@ -14,8 +14,8 @@
 
 namespace stillhouse::adapters {
 
-/// Where a training is in its rows: so many batches of the pass are used. Samples have one pass without an end, and rows
-/// that were drawn ahead; they are kept, since the model they were drawn from may have changed since.
+/// Where a training is in its rows: so many batches of the pass are used. Samples have one pass without an end, and
+/// rows that were drawn ahead; they are kept, since the model they were drawn from may have changed since.
 struct RowPosition {
     Index pass = 0;
     Index batch = 0;

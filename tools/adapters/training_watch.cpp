@@ -27,23 +27,30 @@ void LossGuard::add(double loss)
         return;
     }
     first_ = n_ == 0 ? loss : first_;
-    last_[n_ % window] = loss;
+    last_[n_ % (2 * window)] = loss;
     ++n_;
 }
 
-double LossGuard::recent() const
+double LossGuard::mean(Index back) const
 {
     double sum = 0.0;
-    for (Index i = 0; i < std::min(n_, window); ++i) {
-        sum += last_[i];
+    Index count = 0;
+    for (Index i = std::max<Index>(0, n_ - back - window); i < n_ - back; ++i) {
+        sum += last_[i % (2 * window)];
+        ++count;
     }
-    return n_ == 0 ? 0.0 : sum / static_cast<double>(std::min(n_, window));
+    return sum / static_cast<double>(std::max<Index>(1, count));
 }
 
 bool LossGuard::above(double times) const
 {
-    const double now = recent();
+    const double now = mean(0);
     return !std::isfinite(now) || (n_ > window && now > times * std::max(1.0, first_));
+}
+
+bool LossGuard::grows() const
+{
+    return !std::isfinite(mean(0)) || (n_ > 2 * window && mean(0) > 2.0 * mean(window));
 }
 
 TrainingWatch::TrainingWatch(Tools tools, Index columns)

@@ -17,19 +17,22 @@ namespace stillhouse::adapters {
 class LossGuard {
 public:
     void add(double loss);               // 0: this column was not trained
-    /// The mean of the last ten is ten times the first and above ten, or not finite. A closed start on few tokens knows
-    /// them by heart: where new ones come its loss may well rise several times, and fall again.
-    bool diverged() const { return above(10.0); }
+    /// Not finite, or the mean of the last ten steps is above a hundred times the first loss, or above ten times and
+    /// growing. (A loss below one counts as one: a closed start on few tokens knows them by heart, and where new ones
+    /// come its loss may well rise tenfold, and fall again.)
+    bool diverged() const { return above(100.0) || (above(10.0) && grows()); }
     /// On the way there: no checkpoint should replace a better one.
-    bool rising() const { return above(4.0); }
+    bool rising() const { return above(4.0) && grows(); }
     double first() const { return first_; }
-    double recent() const;
+    double recent() const { return mean(0); }
 
 private:
+    double mean(Index back) const;       // of the ten steps that ended `back` steps ago
     bool above(double times) const;
+    bool grows() const;                  // the last ten are twice the ten before them
 
     double first_ = 0.0;
-    double last_[10] = {};
+    double last_[20] = {};
     Index n_ = 0;
 };
 

@@ -89,6 +89,25 @@ std::vector<std::string> trained_names(const models::NetworkConfig& config, cons
     return names;
 }
 
+void check_teacher(const models::NetworkConfig& teacher, const models::NetworkConfig& student)
+{
+    if (teacher.vocabulary != student.vocabulary) {
+        throw_error(ErrorCode::bad_data, "the teacher has " + std::to_string(teacher.vocabulary) +
+                                             " logits, the student " + std::to_string(student.vocabulary));
+    }
+}
+
+void check_positions(Index context, const models::NetworkConfig& config, const std::string& who)
+{
+    const bool attends = std::any_of(config.mixers.begin(), config.mixers.end(), [](const auto& mixer) {
+        return mixer.kind == models::MixerKind::attention || !mixer.kept_heads.empty();
+    });
+    if (attends && context > config.max_positions) {
+        throw_error(ErrorCode::bad_argument, "--context " + std::to_string(context) + ": the attention of the " + who +
+                                                 " has positions for " + std::to_string(config.max_positions));
+    }
+}
+
 template <class T>
 void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, const models::Network<T>* teacher,
           const RowFeed& feed, const TuningPlan& plan, Tuned<T>& done, TrainingWatch& watch,

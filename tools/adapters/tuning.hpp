@@ -21,6 +21,12 @@ namespace stillhouse::adapters {
 std::vector<std::string> trained_names(const models::NetworkConfig& config, const std::vector<std::string>& train,
                                        const std::vector<std::string>& freeze);
 
+/// Error{bad_data} when their logits cannot be compared.
+void check_teacher(const models::NetworkConfig& teacher, const models::NetworkConfig& student);
+
+/// Error{bad_argument} when rows of `context` tokens exceed the positions of an attention of this network, the `who`.
+void check_positions(Index context, const models::NetworkConfig& config, const std::string& who);
+
 struct TuningPlan {
     Index steps = -1;                            // at most; -1: to the end of the batches
     Index accumulate = 1;

@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+# Killed and stopped, and run again: the bytes of the run that nobody stopped, at another number of threads too. No
+# checkpoint stays when the output is whole.
+dump -o dump.mts
+check() {
+    distil dump.mts "$@" -f -o whole.mts
+    ended KILL 2 distil dump.mts "$@" --threads 1 -f -o out.mts
+    ended TERM 5 distil dump.mts "$@" -f -o out.mts
+    [ ! -e out.mts ] || echo "$*: an output of a run that was stopped"
+    goes_on distil dump.mts "$@" --threads 1 -f -o out.mts
+    cmp whole.mts out.mts || echo "$*"
+    [ "$(ls kept)" = "" ] || ls kept
+    rm out.mts
+}
+check --epochs 2 --accumulate 2 --window 4 --taps 2
+check --schedule progressive --steps 3 --weight-decay 0.1
