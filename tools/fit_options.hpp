@@ -16,7 +16,7 @@ struct FitSettings {
     std::optional<double> tolerance, max_radius, min_separation;
     std::string effort = "normal", objective = "l2", horizon = "finite", share = "none";
     std::optional<std::string> weights, input_spectrum;
-    bool no_bound = false;
+    bool no_bound = false, norms = false;
 };
 
 inline void describe_fit(cli::Tool& tool, FitSettings& s)
@@ -50,6 +50,7 @@ inline void describe_fit(cli::Tool& tool, FitSettings& s)
     tool.option(&s.share, "--share", "NAME", "filters of a head, or of a layer (all rows of a tensor), have one set of "
                 "poles").choices({"none", "head", "layer"});
     tool.option(&s.no_bound, "--no-bound", "", "leave the certified lower bound out");
+    tool.option(&s.norms, "--norms", "", "also the error in h2 and Hankel norm, and the least that the latter can be");
 }
 
 /// F of extended:F; nothing for the other horizons. Error{bad_argument}.
@@ -137,6 +138,7 @@ inline adapters::FitPlan fit_plan(const FitSettings& s, cli::Context& context)
                    : s.share == "layer" ? adapters::Sharing::layer
                                         : adapters::Sharing::none;
     plan.bounds = !s.no_bound;
+    plan.norms = s.norms;
     return plan;
 }
 

@@ -12,8 +12,8 @@ namespace stillhouse {
 /// Lines, the picture and the closing figures of modal-fit.
 class FitReport {
 public:
-    FitReport(cli::Context& context, bool bounds, std::optional<double> tolerance)
-        : context_(context), bounds_(bounds), tolerance_(tolerance)
+    FitReport(cli::Context& context, const adapters::FitPlan& plan)
+        : context_(context), bounds_(plan.bounds), norms_(plan.norms), tolerance_(plan.tolerance)
     {
     }
 
@@ -32,15 +32,25 @@ public:
         }
         line.emplace_back("seconds", result.seconds);
         std::string text = tensor_ == bank.name ? "" : heading(bank) + ": order, relative error" +
-                           (bounds_ ? ", bound, error / bound" : "") + ", largest modulus of a pole, milliseconds\n";
+                           (bounds_ ? ", bound, error / bound" : "") + ", largest modulus of a pole, milliseconds" +
+                           (norms_ ? ", error in h2, in Hankel norm, least in that\n" : "\n");
         tensor_ = bank.name;
         text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(order), 6},
                          {fit ? short_text(fit->error) : "refused", 11}});
         text += bounds_ ? columns({{short_text(result.bound), 11}, {gap > 0.0 ? short_text(gap) : "-", 7}}) : "";
         text += columns({{radius_text(radius), 12}, {short_text(1e3 * result.seconds), 9}});
+        if (norms_) {
+            text += columns({{short_text(result.h2), 11}, {short_text(result.hankel), 11},
+                             {short_text(result.nearest), 11}});
+        }
         if (fit) {
             if (bounds_) {
                 line.emplace_back("bound_seconds", result.bound_seconds);
+            }
+            if (norms_) {
+                line.emplace_back("h2", result.h2);
+                line.emplace_back("hankel", result.hankel);
+                line.emplace_back("nearest", result.nearest);
             }
             line.emplace_back("objective", fit->objective);
             line.emplace_back("iterations", fit->iterations);
@@ -120,7 +130,7 @@ private:
     }
 
     cli::Context& context_;
-    bool bounds_;
+    bool bounds_, norms_;
     std::optional<double> tolerance_;
     std::string tensor_, first_proof_;
     double worst_ = 0.0;

@@ -76,7 +76,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
                     s.plot);
     const auto checkpoint = open_checkpoint(s, context, plan);
     ThreadPool pool(context.threads());
-    FitReport report(context, plan.bounds, plan.tolerance);
+    FitReport report(context, plan);
     std::atomic<Index> done = 0;
 
     try {

@@ -3,6 +3,7 @@
 #include "tools/adapters/filter_fits.hpp"
 
 #include "libcore/base/error.hpp"
+#include "libcore/systems/error_norms.hpp"
 #include "libcore/systems/hankel.hpp"
 #include "tools/adapters/filter_names.hpp"
 #include "tools/adapters/fit_checkpoint.hpp"
@@ -248,6 +249,9 @@ private:
                 }
             }
         }
+        if (plan_.norms) {
+            add_norms(i, results);
+        }
         if (!plan_.bounds || orders.empty()) {
             return;
         }
@@ -260,6 +264,31 @@ private:
             if (r.fit) {
                 r.bound = bounds[k++];
                 r.bound_seconds = seconds;
+            }
+        }
+    }
+
+    void add_norms(Index i, std::vector<FitResult>& results) const
+    {
+        const std::span<const double> h = filter(i);
+        Index most = 0;
+        for (const FitResult& r : results) {
+            most = std::max(most, r.fit ? r.asked : 0);
+        }
+        const systems::Spectrum spectrum =
+            finite(h) ? systems::hankel_spectrum(h.subspan(static_cast<std::size_t>(plan_.taps(bank_) - 1)),
+                                                 {most + 1, systems::HankelOperator::zero, bank_.dtype}, control_)
+                      : systems::Spectrum{};
+        for (FitResult& r : results) {
+            if (!r.fit) {
+                continue;
+            }
+            const systems::ErrorNorms norms = systems::error_norms(h, r.fit->system, control_);
+            const std::size_t next = static_cast<std::size_t>(plan_.tolerance ? r.fit->system.order() : r.asked);
+            r.h2 = norms.h2;
+            r.hankel = norms.hankel;
+            if (next < spectrum.sigma.size() && spectrum.sigma[0] > 0.0) {
+                r.nearest = spectrum.sigma[next] / spectrum.sigma[0];
             }
         }
     }

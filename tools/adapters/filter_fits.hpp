@@ -55,6 +55,7 @@ struct FitPlan {
     bool weighs_by_lag = false;                          // without weights: lag t counts t - K + 1 times, as often as
                                                          // it stands in the Hankel operator
     bool bounds = true;
+    bool norms = false;                                  // the error in h2 and Hankel norm too
 
     Index taps(const FilterBank& bank) const { return std::max(fir_taps, bank.delay + 1); }
 };
@@ -63,6 +64,8 @@ struct FitResult {
     std::optional<systems::Fit> fit;                     // nothing: refused
     Index asked = 0;                                     // order; of a tolerance the largest allowed
     double bound = 0.0;                                  // certified, of the relative l2 error at this order
+    double h2 = 0.0, hankel = 0.0;                       // relative error in these norms (norms)
+    double nearest = 0.0;                                // sigma_{d+1} / sigma_1: no system has a smaller `hankel`
     double seconds = 0.0, bound_seconds = 0.0;           // processor time
     std::string refusal;
 };

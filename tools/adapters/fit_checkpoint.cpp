@@ -33,7 +33,8 @@ void append(std::vector<double>& to, Index row, std::uint64_t key, const std::ve
         const systems::ModalSystem& system = r.fit->system;
         to.insert(to.end(), {static_cast<double>(r.asked), r.bound, r.seconds, r.bound_seconds, r.fit->error,
                              r.fit->objective, static_cast<double>(r.fit->iterations),
-                             static_cast<double>(system.sections.size()), static_cast<double>(system.readout.size())});
+                             static_cast<double>(system.sections.size()), static_cast<double>(system.readout.size()),
+                             r.h2, r.hankel, r.nearest});
         for (const systems::Section& s : system.sections) {
             to.insert(to.end(), {static_cast<double>(s.states), s.sign, s.m, s.v});
         }
@@ -42,7 +43,7 @@ void append(std::vector<double>& to, Index row, std::uint64_t key, const std::ve
 }
 
 constexpr std::size_t row_head = 4;
-constexpr std::size_t result_head = 9;
+constexpr std::size_t result_head = 12;
 
 /// How many numbers the row at `from` takes. Error{bad_data} when it does not fit.
 std::size_t extent(std::span<const double> from)
@@ -78,6 +79,9 @@ std::vector<FitResult> results_of(std::span<const double> row)
         fit.iterations = static_cast<Index>(at[6]);
         const std::size_t sections = static_cast<std::size_t>(at[7]);
         const std::size_t states = static_cast<std::size_t>(at[8]);
+        r.h2 = at[9];
+        r.hankel = at[10];
+        r.nearest = at[11];
         at += result_head;
         for (std::size_t k = 0; k < sections; ++k, at += 4) {
             fit.system.sections.push_back({static_cast<int>(at[0]), at[1], at[2], at[3]});

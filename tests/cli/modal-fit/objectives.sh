@@ -37,3 +37,15 @@ rows = sys.stdin.buffer.read()[-4 * 64:]
 print(rows[:64] == rows[64:128] == rows[192:], any(rows[128:192]))'
 modal-fit -q --input-spectrum bad.npy filters.npy -o x.mts 2>said || echo $?
 cat said
+# each is the least in its own norm, and hankel reaches what is least
+for objective in l2 h2 hankel; do
+    modal-fit -q --json --order 3 --norms --objective $objective filters.npy >$objective.json
+done
+python3 - <<'PY'
+import json
+r = {o: [json.loads(line) for line in open(o + ".json")][1::2] for o in ("l2", "h2", "hankel")}
+for i in range(2):
+    print(r["l2"][i]["error"] <= 1.0001 * min(r[o][i]["error"] for o in r),
+          r["h2"][i]["h2"] <= 1.0001 * min(r[o][i]["h2"] for o in r),
+          r["hankel"][i]["hankel"] <= 1.0001 * r["hankel"][i]["nearest"])
+PY
