@@ -52,7 +52,8 @@ void Basis::combine(const double* a, double* w) const
     for (Index i = 0; i < n_; i += piece) {
         const Index length = std::min(piece, n_ - i);
         for (Index j = 0; j < size_; j += per_block) {
-            cpu::kernels<double>().combine(a + j, column(j) + i, stride_, std::min(per_block, size_ - j), length, w + i);
+            const Index count = std::min(per_block, size_ - j);
+            cpu::kernels<double>().combine(a + j, column(j) + i, stride_, count, length, w + i);
         }
     }
 }
@@ -68,8 +69,9 @@ void Basis::replace(const double* S, Index count)
         std::fill(fresh.begin(), fresh.end(), 0.0);
         for (Index k = 0; k < count; ++k) {
             for (Index j = 0; j < size_; j += per_block) {
-                cpu::kernels<double>().combine(S + k * size_ + j, column(j) + i, stride_, std::min(per_block, size_ - j),
-                                               length, fresh.data() + k * few);
+                const Index columns = std::min(per_block, size_ - j);
+                cpu::kernels<double>().combine(S + k * size_ + j, column(j) + i, stride_, columns, length,
+                                               fresh.data() + k * few);
             }
         }
         for (Index k = 0; k < count; ++k) {

@@ -15,7 +15,10 @@ public:
     explicit Basis(Index n);
     Index rows() const { return n_; }
     Index size() const { return size_; }
-    double* column(Index j) { return blocks_[static_cast<std::size_t>(j / per_block)].data() + j % per_block * stride_; }
+    double* column(Index j)
+    {
+        return blocks_[static_cast<std::size_t>(j / per_block)].data() + j % per_block * stride_;
+    }
     const double* column(Index j) const { return const_cast<Basis*>(this)->column(j); }
     /// A copy of w [n] becomes the last column.
     void push(const double* w);
