@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What hankel-spectrum prints and draws: a line a filter, quantiles over many filters, which were refused.
+// What hankel-spectrum prints: a line a filter, what is proven of it, which were refused.
 #pragma once
 
-#include "libcore/systems/hankel.hpp"
+#include "tools/adapters/spectrum_curves.hpp"
 #include "tools/filter_options.hpp"
-
-#include <cmath>
 
 namespace stillhouse {
 
@@ -75,26 +73,13 @@ public:
             line.emplace_back("proven", row.possible ? formats::Value() : formats::Value(sentence));
         }
         context_.result(std::move(line), text);
-        draw(bank, i, row, orders);
+        curves_.add(bank.name + " " + std::to_string(bank.first + i), spectrum, orders, row.bound);
     }
 
     /// Largest order that --tolerance looks at.
     Index most(const adapters::FilterBank& bank) const { return std::min(most_, (bank.length - bank.delay) / 2); }
 
-    adapters::Plot plot() const
-    {
-        adapters::Plot plot{"Hankel singular values (" + op_ + ") and certified bounds", "i, or order + 1",
-                            "sigma_i / sigma_1; relative l2 error", adapters::Axis::linear,
-                            adapters::Axis::logarithmic, {}};
-        if (first_.size() == static_cast<std::size_t>(n_filters_ - n_refused_)) {
-            plot.curves = first_;
-        } else {
-            quantiles(plot, values_, "");
-        }
-        quantiles(plot, bounds_, "bound, ");
-        quantiles(plot, floors_, "numerical floor, ");
-        return plot;
-    }
+    adapters::Plot plot() const { return curves_.plot(op_, n_filters_ - n_refused_); }
 
     /// Says what was refused; a check of the run failed then.
     cli::Exit finish()
@@ -111,58 +96,12 @@ public:
 
 private:
     static constexpr Index shown = 10;                   // refused filters that are named
-    static constexpr std::size_t few = 12;               // filters that have curves of their own
-    using Columns = std::map<Index, std::vector<float>>; // over the filters, at each abscissa
-
-    void draw(const adapters::FilterBank& bank, Index i, const SpectrumRow& row, const std::vector<Index>& orders)
-    {
-        const std::vector<double>& sigma = row.spectrum.sigma;
-        if (sigma.empty() || sigma[0] == 0.0) {
-            first_.resize(first_.size() + (first_.size() < few ? 1 : 0));
-            return;
-        }
-        adapters::Curve curve{bank.name + " " + std::to_string(bank.first + i), {}, {}};
-        for (std::size_t k = 0; k < sigma.size(); ++k) {
-            const Index x = static_cast<Index>(k) + 1;
-            values_[x].push_back(static_cast<float>(sigma[k] / sigma[0]));
-            floors_[x].push_back(static_cast<float>(row.spectrum.floor / sigma[0]));
-            curve.x.push_back(static_cast<double>(x));
-            curve.y.push_back(sigma[k] / sigma[0]);
-        }
-        for (std::size_t d = 0; d < orders.size(); ++d) {
-            bounds_[orders[d] + 1].push_back(static_cast<float>(row.bound[d]));
-        }
-        if (first_.size() < few) {
-            first_.push_back(std::move(curve));
-        }
-    }
-
-    /// Median and the band of 10 to 90 %; of one filter its own values.
-    static void quantiles(adapters::Plot& plot, const Columns& columns, const std::string& what)
-    {
-        const bool floor = what.starts_with("numerical");
-        for (const double q : {0.1, 0.5, 0.9}) {
-            adapters::Curve curve{what + (q == 0.5 ? "median" : short_text(100.0 * q) + " %"), {}, {}};
-            bool several = false;
-            for (const auto& [x, all] : columns) {
-                std::vector<float> sorted(all);
-                std::sort(sorted.begin(), sorted.end());
-                several = several || sorted.size() > 1;
-                curve.x.push_back(static_cast<double>(x));
-                curve.y.push_back(sorted[static_cast<std::size_t>(q * static_cast<double>(sorted.size() - 1) + 0.5)]);
-            }
-            if (!curve.x.empty() && (q == 0.5 || (several && !floor))) {
-                plot.curves.push_back(std::move(curve));
-            }
-        }
-    }
 
     cli::Context& context_;
     std::string op_;
     std::optional<double> tolerance_;
     Index most_, n_filters_ = 0, n_refused_ = 0;
-    std::vector<adapters::Curve> first_;
-    Columns values_, bounds_, floors_;
+    adapters::SpectrumCurves curves_;
 };
 
 }  // namespace stillhouse
