@@ -250,8 +250,13 @@ FitStep FitSearch::best(Index order, std::span<const Section> trained)
     // Below, normal equations would compare rounding with rounding.
     const bool visible = best_.residual > 1e-6 * varpro_.norm();
     if (effort_ == Effort::normal && visible) {
-        exchange(normal_failures);
-        while (overshoot(2)) {
+        // One pair too many finds other basins than two; on long filters, where each try is dear, two must do.
+        const bool long_filter = problem_.length() > 16384;
+        for (int round = 0; round < 4; ++round) {
+            exchange(normal_failures);
+            if (!overshoot(2) && (long_filter || !overshoot(1))) {
+                break;
+            }
         }
     } else if (effort_ == Effort::thorough && visible) {
         FitStep overall = best_;

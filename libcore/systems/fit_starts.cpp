@@ -312,7 +312,11 @@ KungBasis::KungBasis(const FitProblem& problem, Index order, Metric metric, cons
 
 std::vector<Section> KungBasis::sections(Index order) const
 {
-    const Index d = std::min(order, columns_);
+    // Vectors of values that are nothing but rounding would add poles of rounding.
+    Index d = 0;
+    while (d < std::min(order, columns_) && values_[static_cast<std::size_t>(d)] > 1e-14 * values_.front()) {
+        ++d;
+    }
     std::vector<Complex> poles;
     if (d > 0) {
         const Map<const MatrixXd> U(vectors_.data(), rows_, d);

@@ -43,6 +43,9 @@ struct ModeKernels {
     bool (*cholesky)(Index n, double* A, Index step);
     /// X = U'^-1 X, X [n, columns], columns a multiple of eight.
     void (*solve)(Index n, const double* U, Index step, double* X, Index columns, Index x_step);
+    /// R of the QR factorisation of [R; M], by Householder: R [n, n] upper in rows, M in columns of m_step entries (a
+    /// multiple of eight, padded by zeros), which is used up.
+    void (*append_rows)(Index n, double* R, Index step, double* M, Index m_step);
     /// S -= X'X on the upper triangle (and some of the lower), X [rows, n], n rounded up to eight.
     void (*downdate)(Index n, Index rows, const double* X, Index x_step, double* S, Index step);
 };

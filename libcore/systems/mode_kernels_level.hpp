@@ -417,9 +417,64 @@ void downdate(Index n, Index rows, const double* X, Index x_step, double* S, Ind
     }
 }
 
+STILLHOUSE_INLINE double sum_of(V x)
+{
+    return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
+}
+
+/// The reflection of x (and v on top of it) applied to some columns of M and their entries in R.
+template <int Columns>
+STILLHOUSE_INLINE void reflect(const double* x, double v, double scale, double* r, double* M, Index m_step)
+{
+    V sum[Columns] = {};
+    for (Index i = 0; i < m_step; i += W) {
+        for (int c = 0; c < Columns; ++c) {
+            sum[c] += at(x + i) * at(M + c * m_step + i);
+        }
+    }
+    V factor[Columns];
+    for (int c = 0; c < Columns; ++c) {
+        const double s = (v * r[c] + sum_of(sum[c])) * scale;
+        r[c] -= s * v;
+        factor[c] = all(s);
+    }
+    for (Index i = 0; i < m_step; i += W) {
+        for (int c = 0; c < Columns; ++c) {
+            at(M + c * m_step + i) -= factor[c] * at(x + i);
+        }
+    }
+}
+
+void append_rows(Index n, double* R, Index step, double* M, Index m_step)
+{
+    for (Index j = 0; j < n; ++j) {
+        const double* const x = M + j * m_step;
+        V squares = all(0.0);
+        for (Index i = 0; i < m_step; i += W) {
+            squares += at(x + i) * at(x + i);
+        }
+        const double sigma = sum_of(squares);
+        if (!(sigma > 0.0)) {
+            continue;
+        }
+        double* const row = R + j * step;
+        const double norm = __builtin_sqrt(row[j] * row[j] + sigma);
+        const double v = row[j] > 0.0 ? row[j] + norm : row[j] - norm;
+        row[j] = row[j] > 0.0 ? -norm : norm;
+        const double scale = 2.0 / (v * v + sigma);
+        Index k = j + 1;
+        for (; k + 4 <= n; k += 4) {
+            reflect<4>(x, v, scale, row + k, M + k * m_step, m_step);
+        }
+        for (; k < n; ++k) {
+            reflect<1>(x, v, scale, row + k, M + k * m_step, m_step);
+        }
+    }
+}
+
 constexpr ModeKernels mode_kernels_here(const char* name)
 {
-    return {name, modes, gram, correlate, cholesky, solve, downdate};
+    return {name, modes, gram, correlate, cholesky, solve, append_rows, downdate};
 }
 
 #undef STILLHOUSE_INLINE

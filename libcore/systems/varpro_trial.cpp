@@ -4,8 +4,6 @@
 
 #include "libcore/systems/mode_columns.hpp"
 
-#include <Eigen/QR>
-
 namespace stillhouse::systems {
 
 namespace {
@@ -229,30 +227,27 @@ void TrialPoints::by_qr(std::span<const Section> sections, Trial& trial)
     const Index R = problem.targets;
     const Index width = 2 * d + R;
     const ModeColumns columns(sections);
-    // The factor of all rows so far on top of the next ones.
-    const Index most = std::max<Index>(2 * width, 4 * ModeColumns::block);
-    MatrixXd stack = MatrixXd::Zero(width + most + ModeColumns::block, width);
-    Index filled = width;
-    const auto reduce = [&] {
-        Eigen::HouseholderQR<Eigen::Ref<MatrixXd>> qr(stack);
-        stack.triangularView<Eigen::StrictlyLower>().setZero();
-        filled = width;
+    Rows factor;                             // of all rows so far
+    factor.reset(width, width);
+    const auto append = [&](const MatrixXd& M) {
+        const Index m_step = padded(M.rows());
+        double* const to = room(scratch, m_step * width);
+        for (Index j = 0; j < width; ++j) {
+            std::copy_n(M.col(j).data(), M.rows(), to + j * m_step);
+            std::fill(to + j * m_step + M.rows(), to + (j + 1) * m_step, 0.0);
+        }
+        kernels.append_rows(width, factor.row(0), factor.step, to, m_step);
     };
-    each_rows(problem, columns, [&](const MatrixXd& M) {
-        stack.middleRows(filled, M.rows()) = M;
-        filled += M.rows();
-        if (filled >= width + most) {
-            reduce();
-        }
-    });
+    each_rows(problem, columns, append);
     if (problem.endless) {
-        if (filled + width > stack.rows()) {
-            reduce();
-        }
-        stack.middleRows(filled, width) = endless_tail(problem, sections);
+        append(endless_tail(problem, sections));
     }
-    reduce();
-    const auto upper = stack.topRows(width);
+    MatrixXd upper(width, width);
+    for (Index i = 0; i < width; ++i) {
+        for (Index j = 0; j < width; ++j) {
+            upper(i, j) = factor.row(i)[j];
+        }
+    }
     for (Index i = 0; i < d; ++i) {
         trial.norms[static_cast<std::size_t>(i)] = std::max(upper.col(i).norm(), 1e-150);
     }

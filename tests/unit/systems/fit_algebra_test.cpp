@@ -240,6 +240,28 @@ BOOST_AUTO_TEST_CASE(kernels_factor_and_solve)
                     }
                 }
                 BOOST_TEST(worst < 1e-11);
+                // R'R with the rows of X below U is A + X'X.
+                Buffer<double> M(n * step);
+                std::fill_n(M.data(), M.size(), 0.0);
+                for (Index i = 0; i < n; ++i) {
+                    for (Index j = 0; j < n; ++j) {
+                        M[j * step + i] = X[i * step + j];
+                        U[i * step + j] = j < i ? 0.0 : U[i * step + j];
+                    }
+                }
+                kernels->append_rows(n, U.data(), step, M.data(), step);
+                for (Index i = 0; i < n; ++i) {
+                    for (Index j = i; j < n; ++j) {
+                        double RR = 0.0;
+                        double XX = 0.0;
+                        for (Index k = 0; k < n; ++k) {
+                            RR += k <= i ? U[k * step + i] * U[k * step + j] : 0.0;
+                            XX += X[k * step + i] * X[k * step + j];
+                        }
+                        worst = std::max(worst, std::fabs(RR - XX - A[i * step + j]));
+                    }
+                }
+                BOOST_TEST(worst < 1e-11);
                 A[0] = -1.0;
                 BOOST_TEST(!kernels->cholesky(n, A.data(), step));
             }
