@@ -9,6 +9,9 @@
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
+name=adamw
+work=${WORK:-$name}
+mkdir -p "$work"
 
 if ! python3 -c 'import numpy' 2>/dev/null; then
     echo "$name: needs Python with NumPy (apt install python3-numpy)" >&2
@@ -18,7 +21,7 @@ order=${ORDER:-16}
 if [ -n "${FILTERS-}" ]; then
     array=$FILTERS
 else
-    filters
+    filters=$(filters "$work")
     array=$work/filters.npy
     tensor-stream get -q layers.1.mixer.filter "$filters" -f -o "$array"
 fi
@@ -36,7 +39,7 @@ print("%s\t%.3e\t%.4e" % (sys.argv[2], statistics.mean(f["seconds"] for f in fit
                           statistics.median(f["error"] for f in fits)))' \
         "$work/$effort.jsonl" "$effort" >>"$work/ours.tsv"
 done
-OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python3 "$here/adamw.py" "$work/first.npy" "$order" "${STEPS:-2000}" \
+OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python3 "$(dirname "$0")/adamw.py" "$work/first.npy" "$order" "${STEPS:-2000}" \
     >"$work/path.tsv"
 expand -t 12,24 "$work/ours.tsv"
 tail -n 1 "$work/path.tsv" | awk -F '\t' '{printf "AdamW       %-11s %s after %s steps\n", $1, $2, $3}'

@@ -9,8 +9,11 @@
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
+name=companion
+work=${WORK:-$name}
+mkdir -p "$work"
 
-filters
+filters=$(filters "$work")
 precision=${PRECISION:-f32}
 printf '# order\tcompanion\tmodal\tcascade\tcompanion refused\tfilters\n' >"$work/table.tsv"
 # deviation MODES FORM: of one filter; nothing where the form is refused. Above the limit (exit 1) it is told as well.
@@ -31,7 +34,7 @@ for order in ${ORDERS:-2 4 8 16}; do
     for part in poles residues fir order sections cascade; do
         tensor-stream get -q "$tensor.$part" "$work/one.mts" -f -o "$work/$part.npy"
     done
-    count=$(python3 "$here/rows.py" "$work" "$take")
+    count=$(python3 "$(dirname "$0")/rows.py" "$work" "$take")
     for ((k = 0; k < count; ++k)); do
         tensor-stream import -q "$work/row$k".{poles,residues,fir,order,sections,cascade}.npy -f -o "$work/row.mts"
         printf '%s\t%s\t%s\n' "$(deviation "$work/row.mts" companion)" "$(deviation "$work/row.mts" modal)" \

@@ -9,8 +9,11 @@
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
+name=objectives
+work=${WORK:-$name}
+mkdir -p "$work"
 
-filters
+filters=$(filters "$work")
 for objective in l2 h2 hankel; do
     modal-fit -q "$filters" --orders "${ORDERS:-4,8,16,32}" --objective "$objective" --norms --no-bound --json \
         >"$work/$objective.jsonl" || [ $? = 1 ] # a filter may be refused where its optimum is lost in rounding

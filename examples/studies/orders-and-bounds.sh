@@ -9,8 +9,11 @@
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
+name=orders-and-bounds
+work=${WORK:-$name}
+mkdir -p "$work"
 
-filters
+filters=$(filters "$work")
 modal-fit -q "$filters" --orders "${ORDERS:-2,4,8,16,32}" --effort "${EFFORT:-normal}" --json >"$work/fits.jsonl"
 python3 - "$work/fits.jsonl" >"$work/table.tsv" <<'END'
 import json, statistics, sys

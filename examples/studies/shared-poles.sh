@@ -10,6 +10,9 @@
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
+name=shared-poles
+work=${WORK:-$name}
+mkdir -p "$work"
 
 student "$work/student.mts" --mixer multihyena ${HEADS:+--heads "$HEADS"}
 for share in none head layer; do
