@@ -45,6 +45,15 @@ public:
     {
         cpu::correlate(pool_, dy, u, filter_of, dh);
     }
+    void convolve_tokens(Sequences<const T> u, Matrix<const T> h, const Index* filter_of, Sequences<T> y) override
+    {
+        cpu::convolve_tokens(pool_, u, h, filter_of, y);
+    }
+    void convolve_tokens_backward(Sequences<const T> dy, Sequences<const T> u, Matrix<const T> h,
+                                  const Index* filter_of, Sequences<T> du, Matrix<T> dh) override
+    {
+        cpu::convolve_tokens_backward(pool_, dy, u, h, filter_of, du, dh);
+    }
     void layer_norm(Matrix<const T> x, const T* weight, const T* bias, T eps, Matrix<T> y, T* statistics) override
     {
         cpu::layer_norm(pool_, x, weight, bias, eps, y, statistics);

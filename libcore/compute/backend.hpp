@@ -49,6 +49,13 @@ public:
     /// (tau < dh.cols). Accumulated in the order of i, whatever the threads.
     virtual void correlate(Matrix<const T> dy, Matrix<const T> u, const Index* filter_of, Matrix<T> dh) = 0;
 
+    /// The convolution of token-major signals: channel c with filter h[filter_of[c], 0..taps). Neighbouring channels
+    /// of one sequence share complex transforms of length 2^a: no bit depends on other sequences.
+    virtual void convolve_tokens(Sequences<const T> u, Matrix<const T> h, const Index* filter_of, Sequences<T> y) = 0;
+    /// Its adjoints in u (du, overwritten) and, unless dh.data is null, in h (dh, added to, for lags < dh.cols).
+    virtual void convolve_tokens_backward(Sequences<const T> dy, Sequences<const T> u, Matrix<const T> h,
+                                          const Index* filter_of, Sequences<T> du, Matrix<T> dh) = 0;
+
     /// y = weight * (x - mean) / sqrt(var + eps) + bias over each row (biased variance); y may be x.
     /// statistics (2 values a row: mean, 1/sqrt(var + eps)) may be null; the backward wants them.
     virtual void layer_norm(Matrix<const T> x, const T* weight, const T* bias, T eps, Matrix<T> y, T* statistics) = 0;

@@ -105,6 +105,22 @@ void axpy(T a, const T* x, Index n, T* y)
     cpu::kernels<T>().axpy(a, x, n, y);
 }
 
+template <class T>
+double sum_of_squares(const T* x, Index n)
+{
+    return cpu::kernels<T>().sum_of_squares(x, n, 0.0);
+}
+
+template <class T>
+void adamw_update(const AdamWFactors<T>& factors, const T* g, Index n, T* m, T* v, T* w)
+{
+    cpu::kernels<T>().adamw(factors, g, n, m, v, w);
+}
+
+template double sum_of_squares<float>(const float*, Index);
+template double sum_of_squares<double>(const double*, Index);
+template void adamw_update<float>(const AdamWFactors<float>&, const float*, Index, float*, float*, float*);
+template void adamw_update<double>(const AdamWFactors<double>&, const double*, Index, double*, double*, double*);
 template float dot<float>(const float*, const float*, Index);
 template double dot<double>(const double*, const double*, Index);
 template void axpy<float>(float, const float*, Index, float*);

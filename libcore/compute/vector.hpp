@@ -20,6 +20,16 @@ template <class T> T dot(const T* x, const T* y, Index n);
 /// y += a x
 template <class T> void axpy(T a, const T* x, Index n, T* y);
 
+/// sum_i x_i^2 in double, 16 lanes in a fixed order.
+template <class T> double sum_of_squares(const T* x, Index n);
+/// One step of AdamW over n weights: m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+/// w = keep w - scale m / (sqrt(v) root + epsilon).
+template <class T>
+struct AdamWFactors {
+    T beta1, beta2, keep, scale, root, epsilon;
+};
+template <class T> void adamw_update(const AdamWFactors<T>& factors, const T* g, Index n, T* m, T* v, T* w);
+
 /// "avx512", "avx2" or "plain": what this process runs.
 const char* vector_level() noexcept;
 

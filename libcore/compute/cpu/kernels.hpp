@@ -3,6 +3,7 @@
 #pragma once
 
 #include "libcore/base/shape.hpp"
+#include "libcore/compute/vector.hpp"
 
 #include <cstdint>
 
@@ -31,9 +32,36 @@ struct Panels {
     void (*copy)(const Element* from, Index from_row, Index rows, Index cols, Element* to, Index to_step);
 };
 
+/// Tables of a complex transform of length n = 2^a >= 16, see kernels_fft.hpp.
+template <class T>
+struct FftPlan {
+    Index n;
+    const T* twiddles[32];           // by log2 of a stage's length m: w^j, w^2j, w^3j (w = exp(-2 pi i / m)), j < m / 4
+    const std::int32_t* pairs;       // [n / 2 + 1, 2]: where frequencies k and n - k stand
+};
+
+/// Long convolutions of token-major signals: a block is `lanes` channels as real parts and the next `lanes` as
+/// imaginary parts of complex transforms, so no bit depends on another sequence. Signals are rows of `channels`
+/// <= 2 lanes numbers, missing ones zero. Scratch: work and other [n, 2 lanes]; spectra and sums [n / 2 + 1, 4 lanes].
+template <class T>
+struct Transforms {
+    Index lanes;
+    /// spectra of filters h[taps, 2 lanes], with the 1 / n of the inverse transform
+    void (*spectra)(const FftPlan<T>& plan, const T* h, Index taps, T* work, T* spectra);
+    /// y = h * u, or its adjoint in u
+    void (*convolve)(const FftPlan<T>& plan, const T* spectra, bool adjoint, const T* u, Index row, Index length,
+                     Index channels, T* work, T* y);
+    /// du = adjoint of dy, and the spectrum of sum_s dy[s + tau] u[s] added to sums
+    void (*correlate)(const FftPlan<T>& plan, const T* spectra, const T* dy, const T* u, Index row, Index length,
+                      Index channels, T* work, T* other, T* sums, T* du);
+    /// dh[taps, 2 lanes] = what the sums stand for
+    void (*lags)(const FftPlan<T>& plan, const T* sums, Index taps, T* work, T* dh);
+};
+
 template <class T>
 struct Kernels {
     Panels<T, T> panels;
+    Transforms<T> transforms;
     /// y[i, j] = sum_p x[i, p] w[j, p] + bias[j], lanes along p: weights are read in place, eight rows in flight.
     void (*dots)(const T* x, Index x_row, Index rows, const T* w, Index w_row, Index n, Index k, const T* bias, T* y,
                  Index y_row);
@@ -49,6 +77,7 @@ struct Kernels {
     /// One row of the backward of a norm; adds to sum_weight and, unless null, sum_bias. `centred`: subtract means.
     void (*normalise_backward)(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
                                double* sum_weight, double* sum_bias);
+    void (*adamw)(const AdamWFactors<T>& step, const T* g, Index n, T* m, T* v, T* w);
 };
 
 /// A pair of bf16 numbers, neighbours along k.

@@ -275,4 +275,20 @@ void normalise_backward(const T* x, const T* dy, Index n, T centre, T scale, con
     }
 }
 
+inline float root_of(float x) { return __builtin_sqrtf(x); }
+inline double root_of(double x) { return __builtin_sqrt(x); }
+
+template <class T>
+void adamw_of(const stillhouse::compute::AdamWFactors<T>& step, const T* __restrict g, Index n, T* __restrict m,
+              T* __restrict v, T* __restrict w)
+{
+    const T beta1 = step.beta1;
+    const T beta2 = step.beta2;
+    for (Index i = 0; i < n; ++i) {
+        m[i] = beta1 * m[i] + (1 - beta1) * g[i];
+        v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
+        w[i] = step.keep * w[i] - step.scale * m[i] / (root_of(v[i]) * step.root + step.epsilon);
+    }
+}
+
 }  // namespace

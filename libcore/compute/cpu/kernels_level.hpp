@@ -3,6 +3,7 @@
 #pragma once
 
 #include "libcore/compute/cpu/kernels_elements.hpp"
+#include "libcore/compute/cpu/kernels_fft.hpp"
 #include "libcore/compute/cpu/kernels_products.hpp"
 
 namespace {
@@ -12,6 +13,8 @@ constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
 {
     return {{tile_rows, panel_vectors * Lanes<T>::count, multiply_panel<Lanes<T>, tile_rows>, transpose<T>,
              copy_block<T, panel_vectors * Lanes<T>::count>},
+            {Lanes<T>::count, transform_filters<Lanes<T>>, transform_convolve<Lanes<T>>,
+             transform_correlate<Lanes<T>>, transform_lags<Lanes<T>>},
             dots<T>,
             dot_of<T>,
             axpy_of<T>,
@@ -20,7 +23,8 @@ constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
             sum_of_squares<T>,
             largest_of<T>,
             normalise<T>,
-            normalise_backward<T>};
+            normalise_backward<T>,
+            adamw_of<T>};
 }
 
 constexpr stillhouse::compute::cpu::Level level_here(

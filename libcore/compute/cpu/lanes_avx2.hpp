@@ -21,6 +21,7 @@ struct Lanes<float> {
     static void store(float* p, V v) { _mm256_storeu_ps(p, v); }
     static V add(V a, V b) { return _mm256_add_ps(a, b); }
     static V multiply_add(V a, V b, V c) { return _mm256_fmadd_ps(a, b, c); }
+    static V less_product(V c, V a, V b) { return _mm256_fnmadd_ps(a, b, c); }
     static void sums(V a, V b, V c, V d, float* to)
     {
         const auto half = [](V v) { return _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1)); };
@@ -45,6 +46,7 @@ struct Lanes<double> {
     static void store(double* p, V v) { _mm256_storeu_pd(p, v); }
     static V add(V a, V b) { return _mm256_add_pd(a, b); }
     static V multiply_add(V a, V b, V c) { return _mm256_fmadd_pd(a, b, c); }
+    static V less_product(V c, V a, V b) { return _mm256_fnmadd_pd(a, b, c); }
     static void sums(V a, V b, V c, V d, double* to)
     {
         const auto half = [](V v) {

@@ -21,6 +21,7 @@ struct Lanes<float> {
     static void store(float* p, V v) { _mm512_storeu_ps(p, v); }
     static V add(V a, V b) { return _mm512_add_ps(a, b); }
     static V multiply_add(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+    static V less_product(V c, V a, V b) { return _mm512_fnmadd_ps(a, b, c); }
     static void sums(V a, V b, V c, V d, float* to)
     {
         const auto half = [](V v) {
@@ -49,6 +50,7 @@ struct Lanes<double> {
     static void store(double* p, V v) { _mm512_storeu_pd(p, v); }
     static V add(V a, V b) { return _mm512_add_pd(a, b); }
     static V multiply_add(V a, V b, V c) { return _mm512_fmadd_pd(a, b, c); }
+    static V less_product(V c, V a, V b) { return _mm512_fnmadd_pd(a, b, c); }
     static void sums(V a, V b, V c, V d, double* to)
     {
         const auto half = [](V v) {

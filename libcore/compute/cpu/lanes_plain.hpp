@@ -21,6 +21,7 @@ struct Lanes {
     static void store(T* p, V v) { __builtin_memcpy(p, &v, sizeof(V)); }
     static V add(V a, V b) { return a + b; }
     static V multiply_add(V a, V b, V c) { return a * b + c; }
+    static V less_product(V c, V a, V b) { return c - a * b; }
     static void sums(V a, V b, V c, V d, T* to)
     {
         const auto total = [](V v) {

@@ -12,8 +12,49 @@ constexpr Panels<float, Pair> pair_panels{tile_rows, panel_vectors * PairLanes::
                                           multiply_panel<PairLanes, tile_rows>, transpose<Pair>,
                                           copy_block<Pair, panel_vectors * PairLanes::count>};
 
+__mmask16 first_lanes(Index n)
+{
+    return n >= 16 ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << n) - 1U);
+}
+
+// The processor's own rounding: as bf16_bits, but subnormal numbers become zero, which the products take them for.
+__m512i rounded(__m512 x)
+{
+    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
+}
+
+void pair_rows_here(const float* upper, const float* lower, Index n, Pair* to)
+{
+    for (Index i = 0; i < n; i += 16) {
+        const __mmask16 some = first_lanes(n - i);
+        __m512i pairs = rounded(_mm512_maskz_loadu_ps(some, upper + i));
+        if (lower != nullptr) {
+            const __m512i high = rounded(_mm512_maskz_loadu_ps(some, lower + i));
+            pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(high, 16));
+        }
+        _mm512_mask_storeu_epi32(to + i, some, pairs);
+    }
+}
+
+void pair_along_here(const float* x, Index n, Pair* to)
+{
+    for (Index i = 0; i < n; i += 32) {
+        const Index left = n - i;
+        const __m512 a = _mm512_maskz_loadu_ps(first_lanes(left), x + i);
+        const __m512 b = left > 16 ? _mm512_maskz_loadu_ps(first_lanes(left - 16), x + i + 16) : _mm512_setzero_ps();
+        _mm512_mask_storeu_epi32(to + i / 2, first_lanes((left + 1) / 2), (__m512i)_mm512_cvtne2ps_pbh(b, a));
+    }
+}
+
+constexpr Level with_pairs(Level level)
+{
+    level.pair_rows = pair_rows_here;
+    level.pair_along = pair_along_here;
+    return level;
+}
+
 }  // namespace
 
-const Level level_avx512_bf16 = level_here("avx512", &pair_panels);
+const Level level_avx512_bf16 = with_pairs(level_here("avx512", &pair_panels));
 
 }  // namespace stillhouse::compute::cpu

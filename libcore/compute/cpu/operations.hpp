@@ -26,6 +26,13 @@ template <class T>
 void correlate(ThreadPool& pool, Matrix<const T> dy, Matrix<const T> u, const Index* filter_of, Matrix<T> dh);
 
 template <class T>
+void convolve_tokens(ThreadPool& pool, Sequences<const T> u, Matrix<const T> h, const Index* filter_of,
+                     Sequences<T> y);
+template <class T>
+void convolve_tokens_backward(ThreadPool& pool, Sequences<const T> dy, Sequences<const T> u, Matrix<const T> h,
+                              const Index* filter_of, Sequences<T> du, Matrix<T> dh);
+
+template <class T>
 void layer_norm(ThreadPool& pool, Matrix<const T> x, const T* weight, const T* bias, T eps, Matrix<T> y,
                 T* statistics);
 template <class T>

@@ -7,6 +7,7 @@
 #include "libcore/base/error.hpp"
 #include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
+#include "libcore/compute/cpu/scratch.hpp"
 
 #include <algorithm>
 #include <type_traits>
@@ -18,39 +19,14 @@ namespace {
 constexpr Index depth = 256;        // steps along k whose panel fits the first cache; sums of blocks are added in order
 constexpr Index rows_of_tile = 48;  // a multiple of every level's tile_rows
 constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
+constexpr Index steps_at_once = 16; // whose rows are packed together
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
 constexpr Index packed_elements = Index{1} << 20;        // of the right operand at a time: they stay in cache
-constexpr Index kept_elements = Index{1} << 24;          // scratch above this is given back after the call
 
 Index ceil_div(Index a, Index b)
 {
     return (a + b - 1) / b;
 }
-
-/// Scratch that a thread keeps from call to call; `Use` keeps two uses on one thread apart.
-template <class E, int Use>
-class Scratch {
-public:
-    explicit Scratch(Index n)
-    {
-        if (kept_.size() < n) {
-            kept_ = Buffer<E>();
-            kept_ = Buffer<E>(n);
-        }
-    }
-    ~Scratch()
-    {
-        if (kept_.size() > kept_elements) {
-            kept_ = Buffer<E>();
-        }
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-    E* data() { return kept_.data(); }
-
-private:
-    inline static thread_local Buffer<E> kept_;
-};
 
 template <class Body>
 void run(ThreadPool& pool, Index work, Index n, const Body& body)
@@ -72,18 +48,24 @@ struct Plain {
 
     static Index steps(Index k) { return k; }
 
-    /// Columns j0 .. j0 + cols of op(B) as one panel [k, panel_cols], zeros behind the last column.
-    void pack_panel(Matrix<const T> b, Transpose op, Index k, Index j0, Index cols, T* to) const
+    /// Columns j0 .. j0 + cols of B^T as one panel [k, panel_cols], zeros behind the last column.
+    void pack_turned(Matrix<const T> b, Index k, Index j0, Index cols, T* to) const
     {
         const Index width = panels.panel_cols;
         if (cols < width) {
             std::fill(to, to + k * width, T(0));
         }
-        if (op == Transpose::yes) {
-            panels.transpose(b.row(j0), b.stride, cols, k, to, width);
-            return;
+        panels.transpose(b.row(j0), b.stride, cols, k, to, width);
+    }
+
+    /// Steps p0 .. p0 + n of the panel of columns j0 .. j0 + cols of B.
+    void pack_steps(Matrix<const T> b, Index p0, Index n, Index j0, Index cols, T* panel) const
+    {
+        const Index width = panels.panel_cols;
+        if (cols < width) {
+            std::fill(panel + p0 * width, panel + (p0 + n) * width, T(0));
         }
-        panels.copy(b.data + j0, b.stride, k, cols, to, width);
+        panels.copy(b.row(p0) + j0, b.stride, n, cols, panel + p0 * width, width);
     }
 
     /// Rows i0 .. i0 + rows of a^T from p0 on as [p, tile_rows].
@@ -102,23 +84,28 @@ struct Paired {
 
     static Index steps(Index k) { return (k + 1) / 2; }
 
-    void pack_panel(Matrix<const float> b, Transpose op, Index k, Index j0, Index cols, Pair* to) const
+    void pack_turned(Matrix<const float> b, Index k, Index j0, Index cols, Pair* to) const
     {
         const Index width = panels.panel_cols;
         if (cols < width) {
             std::fill(to, to + steps(k) * width, Pair{0});
         }
-        if (op == Transpose::yes) {
-            Scratch<Pair, 2> lines(cols * steps(k));
-            for (Index j = 0; j < cols; ++j) {
-                level().pair_along(b.row(j0 + j), k, lines.data() + j * steps(k));
-            }
-            panels.transpose(lines.data(), steps(k), cols, steps(k), to, width);
-            return;
+        Scratch<Pair, 2> lines(cols * steps(k));
+        for (Index j = 0; j < cols; ++j) {
+            level().pair_along(b.row(j0 + j), k, lines.data() + j * steps(k));
         }
-        for (Index p = 0; p < steps(k); ++p) {
-            level().pair_rows(b.row(2 * p) + j0, 2 * p + 1 < k ? b.row(2 * p + 1) + j0 : nullptr, cols,
-                              to + p * width);
+        panels.transpose(lines.data(), steps(k), cols, steps(k), to, width);
+    }
+
+    void pack_steps(Matrix<const float> b, Index p0, Index n, Index j0, Index cols, Pair* panel) const
+    {
+        const Index width = panels.panel_cols;
+        if (cols < width) {
+            std::fill(panel + p0 * width, panel + (p0 + n) * width, Pair{0});
+        }
+        for (Index p = p0; p < p0 + n; ++p) {
+            level().pair_rows(b.row(2 * p) + j0, 2 * p + 1 < b.rows ? b.row(2 * p + 1) + j0 : nullptr, cols,
+                              panel + p * width);
         }
     }
 
@@ -152,10 +139,22 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
 
     Scratch<Element, 0> packed_scratch(n_panels * width * steps);
     Element* const packed = packed_scratch.data();
-    run(pool, c.rows < 4 ? 0 : c.cols * k, n_panels, [&](Index panel) {
-        const Index j0 = panel * width;
-        form.pack_panel(b, op_b, k, j0, std::min(width, c.cols - j0), packed + panel * width * steps);
-    });
+    const Index packing = c.rows < 4 ? 0 : c.cols * k;
+    const auto cols_of = [&](Index panel) { return std::min(width, c.cols - panel * width); };
+    if (op_b == Transpose::yes) {
+        run(pool, packing, n_panels, [&](Index panel) {
+            form.pack_turned(b, k, panel * width, cols_of(panel), packed + panel * width * steps);
+        });
+    } else {
+        // Some rows of B at a time for all panels: whole lines of memory are read once.
+        run(pool, packing, ceil_div(steps, steps_at_once), [&](Index task) {
+            const Index p0 = task * steps_at_once;
+            for (Index panel = 0; panel < n_panels; ++panel) {
+                form.pack_steps(b, p0, std::min(steps_at_once, steps - p0), panel * width, cols_of(panel),
+                                packed + panel * width * steps);
+            }
+        });
+    }
 
     // Narrower tiles while there are too few to share; an element's bits do not depend on its tile.
     const Index down = ceil_div(c.rows, rows_of_tile);
@@ -164,6 +163,20 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
         tile_cols = ceil_div(tile_cols / 2, width) * width;
     }
     const Index across = ceil_div(c.cols, tile_cols);
+    // Rows that are rounded are rounded once for all tiles beside each other.
+    bool packed_rows = false;
+    Scratch<Element, 5> rows_scratch(!Form::reads_in_place && op_a == Transpose::no && across > 1 ? c.rows * steps : 0);
+    Element* const rows = rows_scratch.data();     // of this thread, for all
+    if constexpr (!Form::reads_in_place) {
+        packed_rows = op_a == Transpose::no && across > 1;
+        if (packed_rows) {
+            run(pool, work, down, [&](Index strip) {
+                for (Index i = strip * rows_of_tile; i < std::min(c.rows, (strip + 1) * rows_of_tile); ++i) {
+                    form.pack_row(a, i, 0, steps, rows + i * steps);
+                }
+            });
+        }
+    }
     run(pool, work, down * across, [&](Index tile) {
         const Index i0 = tile / across * rows_of_tile;
         const Index i1 = std::min(c.rows, i0 + rows_of_tile);
@@ -177,13 +190,20 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
             Index row_stride = 1;
             Index step_stride = panels.tile_rows;
             if (op_a == Transpose::yes) {
-                for (Index i = i0; i < i1; i += panels.tile_rows) {
-                    form.pack_transposed(a, i, std::min(panels.tile_rows, i1 - i), p0, now,
-                                         left.data() + (i - i0) * depth);
+                for (Index p = 0; p < now; p += steps_at_once) {
+                    for (Index i = i0; i < i1; i += panels.tile_rows) {
+                        form.pack_transposed(a, i, std::min(panels.tile_rows, i1 - i), p0 + p,
+                                             std::min(steps_at_once, now - p),
+                                             left.data() + (i - i0) * depth + p * panels.tile_rows);
+                    }
                 }
             } else if constexpr (Form::reads_in_place) {
                 from = a.row(i0) + p0;
                 row_stride = a.stride;
+                step_stride = 1;
+            } else if (packed_rows) {
+                from = rows + i0 * steps + p0;
+                row_stride = steps;
                 step_stride = 1;
             } else {
                 for (Index i = i0; i < i1; ++i) {
