@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The backward pass of the long-convolution mixer.
+#include "libcore/models/elementwise.hpp"
 #include "libcore/models/hyena_kernels.hpp"
 #include "libcore/models/hyena_mixer.hpp"
 
@@ -15,79 +16,43 @@ void HyenaMixer<T>::chain_backward(Operations& ops, const std::vector<Scratch<T>
                                    const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
                                    T* dskip) const
 {
-    const Index length = dc.length;
-    const Index rows = dc.batch * n_;
-    std::vector<Index> filter_of(static_cast<std::size_t>(rows));
-    for (Index r = 0; r < rows; ++r) {
-        filter_of[static_cast<std::size_t>(r)] = filter_of_[static_cast<std::size_t>(r % n_)];
-    }
-    Scratch<T> da_store(rows * length);      // of a_g = h_g * u_g + skip_g u_g, channel-major
-    Scratch<T> du_store(rows * length);
+    const Index size = dc.size();
+    const auto rows = [&](const T* data) { return Matrix<const T>(data, dc.tokens(), n_); };
+    const auto sequences = [&](auto* data) { return Sequences(data, dc.batch, dc.length, n_); };
+    Scratch<T> da_store(size);               // of a_g = h_g * u_g + skip_g u_g
+    Scratch<T> du_store(size);
     T* const da = da_store.data();
     T* const du = du_store.data();
-    std::vector<double> skip_sums(static_cast<std::size_t>(rows));
+    std::vector<double> skip_sums(static_cast<std::size_t>(n_));
 
     const Index last = convolutions() - 1;
-    {
-        const T* const q = signals[0].data();
-        T* const dq = gradients[0].data();
-        const T* const u = tape.u.back().data();
-        const T* const y = tape.y.back().data();
-        for_tiles(ops.pool(), dc.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-            for (Index i = c0; i < c1; ++i) {
-                const Index row = (b * n_ + i) * length;
-                const Index base = b * length * n_ + i;
-                const T s = skip(last, i);
-                for (Index t = t0; t < t1; ++t) {
-                    const T d = dc.data[base + t * n_];
-                    dq[base + t * n_] = d * (y[row + t] + s * u[row + t]);
-                    da[row + t] = d * q[base + t * n_];
-                }
-            }
-        });
-    }
+    skip_and_gate_backward<T>(ops.pool(), rows(tape.y.back().data()), tape.u.back().data(), channel_skips(last).data(),
+                              signals[0].data(), dc.data, gradients[0].data(), da);
     for (Index g = last; g >= 0; --g) {
         const auto at = static_cast<std::size_t>(g);
         const T* const u = tape.u[at].data();
-        const Matrix<const T> dy(da, rows, length);
-        ops.convolve_adjoint(dy, filters(g, length), filter_of.data(), Matrix<T>(du, rows, length));
+        const Matrix<const T> h = filters(g, dc.length);
+        Matrix<T> part;
         if (dh.data != nullptr) {
-            const Matrix<T> part(dh.row(g * mixer_.filters), mixer_.filters, std::min(length, dh.cols), dh.stride);
-            ops.correlate(dy, Matrix<const T>(u, rows, length), filter_of.data(), part);
+            part = Matrix<T>(dh.row(g * mixer_.filters), mixer_.filters, std::min(dc.length, dh.cols), dh.stride);
+        }
+        ops.convolve_tokens_backward(Sequences<const T>(sequences(da)), sequences(u), h, filter_of_.data(),
+                                     sequences(du), part);
+        std::fill(skip_sums.begin(), skip_sums.end(), 0.0);
+        skip_backward<T>(ops.pool(), rows(da), u, channel_skips(g).data(), du,
+                         dskip != nullptr ? skip_sums.data() : nullptr);
+        for (Index i = 0; i < n_ && dskip != nullptr; ++i) {
+            const auto channel = static_cast<std::size_t>(i);
+            dskip[g * mixer_.filters + filter_of_[channel]] += static_cast<T>(skip_sums[channel]);
         }
         // The input of convolution g is a product of what came before and of a gate: k v, or a_{g-1} gate_g.
-        const T* const gate = signals[g == 0 ? 1 : 2 + at].data();
-        T* const dgate = gradients[g == 0 ? 1 : 2 + at].data();
-        const T* const v = signals[2].data();
-        T* const dv = gradients[2].data();
-        const T* const before_u = g > 0 ? tape.u[at - 1].data() : nullptr;
-        const T* const before_y = g > 0 ? tape.y[at - 1].data() : nullptr;
-        std::fill(skip_sums.begin(), skip_sums.end(), 0.0);
-        for_tiles(ops.pool(), dc.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-            for (Index i = c0; i < c1; ++i) {
-                const Index row = (b * n_ + i) * length;
-                const Index base = b * length * n_ + i;
-                const T s = skip(g, i);
-                const T s_before = g > 0 ? skip(g - 1, i) : T(0);
-                double sum = 0.0;
-                for (Index t = t0; t < t1; ++t) {
-                    sum += static_cast<double>(da[row + t]) * static_cast<double>(u[row + t]);
-                    const T d = du[row + t] + s * da[row + t];
-                    const Index token = base + t * n_;
-                    if (g == 0) {
-                        dgate[token] = d * v[token];
-                        dv[token] = d * gate[token];
-                    } else {
-                        dgate[token] = d * (before_y[row + t] + s_before * before_u[row + t]);
-                        da[row + t] = d * gate[token];
-                    }
-                }
-                skip_sums[static_cast<std::size_t>(b * n_ + i)] += sum;
-            }
-        });
-        for (Index r = 0; r < rows && dskip != nullptr; ++r) {
-            dskip[g * mixer_.filters + filter_of[static_cast<std::size_t>(r)]] +=
-                static_cast<T>(skip_sums[static_cast<std::size_t>(r)]);
+        if (g == 0) {
+            multiply<T>(ops.pool(), du, signals[2].data(), size, gradients[1].data());
+            multiply<T>(ops.pool(), du, signals[1].data(), size, gradients[2].data());
+        } else {
+            skip_and_gate_backward<T>(ops.pool(), rows(tape.y[at - 1].data()), tape.u[at - 1].data(),
+                                      channel_skips(g - 1).data(), signals[2 + at].data(), du,
+                                      gradients[2 + at].data(), da);
         }
     }
 }
@@ -101,7 +66,10 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
     const Index length = x.length;
     const Index tokens = x.tokens();
     const Index columns = out_.in();
-    std::fill_n(dx.data, dx.size(), T(0));
+    const bool wants_input = dx.data != nullptr;
+    if (wants_input) {
+        std::fill_n(dx.data, dx.size(), T(0));
+    }
 
     Scratch<T> dfeatures_store(tokens * columns);
     const Matrix<T> dfeatures(dfeatures_store.data(), tokens, columns);
@@ -112,8 +80,10 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         const Matrix<const T> w(taps_->values.data() + j * width_, width_, width_, stride);
         for (Index b = 0; b < batch; ++b) {
             const Matrix<const T> from(dy.token(b, j), length - j, width_);
-            ops.gemm(T(1), from, Transpose::no, w, Transpose::no, T(1),
-                     Matrix<T>(dx.token(b, 0), length - j, width_));
+            if (wants_input) {
+                ops.gemm(T(1), from, Transpose::no, w, Transpose::no, T(1),
+                         Matrix<T>(dx.token(b, 0), length - j, width_));
+            }
             if (dtaps != nullptr) {
                 ops.gemm(T(1), from, Transpose::yes, Matrix<const T>(x.token(b, 0), length - j, width_),
                          Transpose::no, T(1), Matrix<T>(dtaps->values.data() + j * width_, width_, width_, stride));
@@ -173,12 +143,7 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(signals[2], n_), sequences(a.y, n_),
                           a.statistics.data(), sequences(dw, n_), sequences(dq, n_), sequences(dk, n_),
                           sequences(dv, n_));
-        T* const sum = gradients[2].data();
-        ops.pool().for_each(tokens, [&](Index r) {
-            for (Index i = r * n_; i < (r + 1) * n_; ++i) {
-                sum[i] += dv.data()[i];
-            }
-        });
+        add<T>(ops.pool(), gradients[2].data(), dv.data(), tokens * n_, gradients[2].data());
         window_q_.backward(ops, x.rows(), Matrix<const T>(dq.data(), tokens, n_), T(1), dx.rows(), gradient);
         window_k_.backward(ops, x.rows(), Matrix<const T>(dk.data(), tokens, n_), T(1), dx.rows(), gradient);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The forward pass of the long-convolution mixer over whole sequences.
+#include "libcore/models/elementwise.hpp"
 #include "libcore/models/hyena_kernels.hpp"
 #include "libcore/models/hyena_mixer.hpp"
 
@@ -35,64 +36,39 @@ std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations& ops, const HyenaTa
     return result;
 }
 
-/// N = 1: u_1 = k v, a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last. Signals are channel-major.
+/// The skips of convolution g, one a convolved channel.
+template <class T>
+Scratch<T> HyenaMixer<T>::channel_skips(Index g) const
+{
+    Scratch<T> skips(n_);
+    for (Index i = 0; i < n_; ++i) {
+        skips.data()[i] = skip(g, i);
+    }
+    return skips;
+}
+
+/// N = 1: u_1 = k v, a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last.
 template <class T>
 void HyenaMixer<T>::convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                                    HyenaTape<T>& tape) const
 {
-    const Index length = c.length;
-    const Index rows = c.batch * n_;
-    std::vector<Index> filter_of(static_cast<std::size_t>(rows));
-    for (Index r = 0; r < rows; ++r) {
-        filter_of[static_cast<std::size_t>(r)] = filter_of_[static_cast<std::size_t>(r % n_)];
-    }
-    const T* const q = signals[0].data();
-    const T* const k = signals[1].data();
-    const T* const v = signals[2].data();
+    const Index size = c.size();
     for (Index g = 0; g < convolutions(); ++g) {
-        tape.u.emplace_back(rows * length);
+        tape.u.emplace_back(size);
         T* const u = tape.u.back().data();
         if (g == 0) {
-            for_tiles(ops.pool(), c.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-                for (Index i = c0; i < c1; ++i) {
-                    T* const out = u + (b * n_ + i) * length;
-                    const Index base = b * length * n_ + i;
-                    for (Index t = t0; t < t1; ++t) {
-                        out[t] = k[base + t * n_] * v[base + t * n_];
-                    }
-                }
-            });
+            multiply<T>(ops.pool(), signals[1].data(), signals[2].data(), size, u);
         } else {
-            const T* const gate = signals[static_cast<std::size_t>(2 + g)].data();
-            const T* const before = tape.u[static_cast<std::size_t>(g - 1)].data();
-            const T* const y = tape.y[static_cast<std::size_t>(g - 1)].data();
-            for_tiles(ops.pool(), c.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-                for (Index i = c0; i < c1; ++i) {
-                    const Index row = (b * n_ + i) * length;
-                    const Index base = b * length * n_ + i;
-                    const T s = skip(g - 1, i);
-                    for (Index t = t0; t < t1; ++t) {
-                        u[row + t] = (y[row + t] + s * before[row + t]) * gate[base + t * n_];
-                    }
-                }
-            });
+            const auto before = static_cast<std::size_t>(g - 1);
+            skip_and_gate<T>(ops.pool(), Matrix<const T>(tape.y[before].data(), c.tokens(), n_), tape.u[before].data(),
+                             channel_skips(g - 1).data(), signals[static_cast<std::size_t>(2 + g)].data(), u);
         }
-        tape.y.emplace_back(rows * length);
-        ops.convolve(Matrix<const T>(u, rows, length), filters(g, length), filter_of.data(),
-                     Matrix<T>(tape.y.back().data(), rows, length));
+        tape.y.emplace_back(size);
+        ops.convolve_tokens(Sequences<const T>(u, c.batch, c.length, n_), filters(g, c.length), filter_of_.data(),
+                            Sequences<T>(tape.y.back().data(), c.batch, c.length, n_));
     }
-    const T* const u = tape.u.back().data();
-    const T* const y = tape.y.back().data();
-    for_tiles(ops.pool(), c.batch, n_, length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-        for (Index i = c0; i < c1; ++i) {
-            const Index row = (b * n_ + i) * length;
-            const Index base = b * length * n_ + i;
-            const T s = skip(convolutions() - 1, i);
-            for (Index t = t0; t < t1; ++t) {
-                c.data[base + t * n_] = q[base + t * n_] * (y[row + t] + s * u[row + t]);
-            }
-        }
-    });
+    skip_and_gate<T>(ops.pool(), Matrix<const T>(tape.y.back().data(), c.tokens(), n_), tape.u.back().data(),
+                     channel_skips(convolutions() - 1).data(), signals[0].data(), c.data);
 }
 
 /// Everything up to the output projection: tape.features.
@@ -213,6 +189,7 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
+    template Scratch<T> HyenaMixer<T>::channel_skips(Index) const;                                                    \
     template void HyenaMixer<T>::shorten(Operations&, const HyenaGate<T>&, Sequences<const T>, const T*,              \
                                          Sequences<T>) const;                                                         \
     template std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations&, const HyenaTape<T>&, Index, Index) const; \

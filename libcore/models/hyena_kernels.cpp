@@ -28,6 +28,23 @@ Scratch<T> lags_first(const T* weight, Index n, Index taps)
     return w;
 }
 
+/// total[i] = sum over the blocks of partial[blocks, n], in double and in order.
+template <class T>
+void add_blocks(ThreadPool& pool, const T* partial, Index blocks, Index n, double* total)
+{
+    constexpr Index piece = 512;
+    pool.for_each((n + piece - 1) / piece, [&](Index task) {
+        const Index end = std::min(n, (task + 1) * piece);
+        std::fill(total + task * piece, total + end, 0.0);
+        for (Index b = 0; b < blocks; ++b) {
+            const T* const part = partial + b * n;
+            for (Index i = task * piece; i < end; ++i) {
+                total[i] += static_cast<double>(part[i]);
+            }
+        }
+    });
+}
+
 }  // namespace
 
 template <class T>
@@ -42,8 +59,16 @@ void short_convolve(ThreadPool& pool, Sequences<const T> z, const T* weight, con
         const Index b = task / per_sequence;
         const Index first = task % per_sequence * block;
         for (Index t = first; t < std::min(first + block, z.length); ++t) {
-            T* const out = y.token(b, t);
+            T* const __restrict out = y.token(b, t);
             const T* const now = z.token(b, t);
+            if (taps == 3 && t >= 2) {
+                const T* const one = z.token(b, t - 1);
+                const T* const two = z.token(b, t - 2);
+                for (Index c = 0; c < n; ++c) {
+                    out[c] = bias[c] + w[c] * now[c] + w[n + c] * one[c] + w[2 * n + c] * two[c];
+                }
+                continue;
+            }
             for (Index c = 0; c < n; ++c) {
                 out[c] = bias[c] + w[c] * now[c];
             }
@@ -74,14 +99,14 @@ void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* we
     const T* const w = by_lag.data();
     const Index per_sequence = blocks_of(z.length);
     const Index tasks = z.batch * per_sequence;
-    Scratch<double> partial(tasks * (taps + 1) * n);
+    Scratch<T> partial(tasks * (taps + 1) * n);
     pool.for_each(tasks, [&](Index task) {
         const Index b = task / per_sequence;
         const Index first = task % per_sequence * block;
-        double* const sums = partial.data() + task * (taps + 1) * n;
-        std::fill_n(sums, (taps + 1) * n, 0.0);
+        T* const sums = partial.data() + task * (taps + 1) * n;
+        std::fill_n(sums, (taps + 1) * n, T(0));
         for (Index t = first; t < std::min(first + block, z.length); ++t) {
-            T* const out = dz.token(b, t);
+            T* const __restrict out = dz.token(b, t);
             const T* const d = dy.token(b, t);
             for (Index c = 0; c < n; ++c) {
                 out[c] = w[c] * d[c];
@@ -95,55 +120,124 @@ void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* we
             }
             for (Index j = 0; j < taps && j <= t; ++j) {
                 const T* const in = z.token(b, t - j);
-                double* const sum = sums + j * n;
+                T* const __restrict sum = sums + j * n;
                 for (Index c = 0; c < n; ++c) {
-                    sum[c] += static_cast<double>(d[c]) * static_cast<double>(in[c]);
+                    sum[c] += d[c] * in[c];
                 }
             }
-            double* const sum = sums + taps * n;
+            T* const __restrict sum = sums + taps * n;
             for (Index c = 0; c < n; ++c) {
-                sum[c] += static_cast<double>(d[c]);
+                sum[c] += d[c];
             }
         }
     });
-    for (Index task = 1; task < tasks; ++task) {
-        const double* const part = partial.data() + task * (taps + 1) * n;
-        for (Index i = 0; i < (taps + 1) * n; ++i) {
-            partial.data()[i] += part[i];
-        }
-    }
+    Scratch<double> total((taps + 1) * n);
+    add_blocks(pool, partial.data(), tasks, (taps + 1) * n, total.data());
     for (Index c = 0; c < n && dweight != nullptr; ++c) {
         for (Index j = 0; j < taps; ++j) {
-            dweight[c * taps + j] += static_cast<T>(partial.data()[j * n + c]);
+            dweight[c * taps + j] += static_cast<T>(total.data()[j * n + c]);
         }
     }
     for (Index c = 0; c < n && dbias != nullptr; ++c) {
-        dbias[c] += static_cast<T>(partial.data()[taps * n + c]);
+        dbias[c] += static_cast<T>(total.data()[taps * n + c]);
     }
 }
 
 template <class T>
 void add_column_sums(ThreadPool& pool, Matrix<const T> x, T* sums)
 {
-    constexpr Index rows = 256;
-    const Index tasks = (x.rows + rows - 1) / rows;
-    Scratch<double> partial(tasks * x.cols);
+    const Index tasks = blocks_of(x.rows);
+    Scratch<T> partial(tasks * x.cols);
     pool.for_each(tasks, [&](Index task) {
-        double* const sum = partial.data() + task * x.cols;
-        std::fill_n(sum, x.cols, 0.0);
-        for (Index r = task * rows; r < std::min((task + 1) * rows, x.rows); ++r) {
+        T* const __restrict sum = partial.data() + task * x.cols;
+        std::fill_n(sum, x.cols, T(0));
+        for (Index r = task * block; r < std::min((task + 1) * block, x.rows); ++r) {
             const T* const row = x.row(r);
             for (Index c = 0; c < x.cols; ++c) {
-                sum[c] += static_cast<double>(row[c]);
+                sum[c] += row[c];
             }
         }
     });
+    Scratch<double> total(x.cols);
+    add_blocks(pool, partial.data(), tasks, x.cols, total.data());
     for (Index c = 0; c < x.cols; ++c) {
-        double sum = 0.0;
-        for (Index task = 0; task < tasks; ++task) {
-            sum += partial.data()[task * x.cols + c];
+        sums[c] += static_cast<T>(total.data()[c]);
+    }
+}
+
+template <class T>
+void skip_and_gate(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, T* out)
+{
+    const Index n = y.cols;
+    pool.for_each(blocks_of(y.rows), [&](Index task) {
+        for (Index r = task * block; r < std::min((task + 1) * block, y.rows); ++r) {
+            const T* const from = y.row(r);
+            const T* const in = u + r * n;
+            const T* const by = gate + r * n;
+            T* const __restrict to = out + r * n;
+            for (Index c = 0; c < n; ++c) {
+                to[c] = (from[c] + skip[c] * in[c]) * by[c];
+            }
         }
-        sums[c] += static_cast<T>(sum);
+    });
+}
+
+template <class T>
+void skip_and_gate_backward(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, const T* d,
+                            T* dgate, T* da)
+{
+    const Index n = y.cols;
+    pool.for_each(blocks_of(y.rows), [&](Index task) {
+        for (Index r = task * block; r < std::min((task + 1) * block, y.rows); ++r) {
+            const T* const from = y.row(r);
+            const T* const in = u + r * n;
+            const T* const by = gate + r * n;
+            const T* const now = d + r * n;
+            T* const __restrict gated = dgate + r * n;
+            T* const passed = da + r * n;
+            for (Index c = 0; c < n; ++c) {
+                gated[c] = now[c] * (from[c] + skip[c] * in[c]);
+            }
+            for (Index c = 0; c < n; ++c) {
+                passed[c] = now[c] * by[c];
+            }
+        }
+    });
+}
+
+template <class T>
+void skip_backward(ThreadPool& pool, Matrix<const T> da, const T* u, const T* skip, T* du, double* sums)
+{
+    const Index n = da.cols;
+    const Index tasks = blocks_of(da.rows);
+    Scratch<T> partial(sums != nullptr ? tasks * n : 0);
+    pool.for_each(tasks, [&](Index task) {
+        for (Index r = task * block; r < std::min((task + 1) * block, da.rows); ++r) {
+            const T* const d = da.row(r);
+            T* const __restrict to = du + r * n;
+            for (Index c = 0; c < n; ++c) {
+                to[c] += skip[c] * d[c];
+            }
+        }
+        if (sums == nullptr) {
+            return;
+        }
+        T* const __restrict sum = partial.data() + task * n;
+        std::fill_n(sum, n, T(0));
+        for (Index r = task * block; r < std::min((task + 1) * block, da.rows); ++r) {
+            const T* const d = da.row(r);
+            const T* const in = u + r * n;
+            for (Index c = 0; c < n; ++c) {
+                sum[c] += d[c] * in[c];
+            }
+        }
+    });
+    if (sums != nullptr) {
+        Scratch<double> total(n);
+        add_blocks(pool, partial.data(), tasks, n, total.data());
+        for (Index c = 0; c < n; ++c) {
+            sums[c] += total.data()[c];
+        }
     }
 }
 
@@ -183,6 +277,10 @@ void gather_columns(ThreadPool& pool, Matrix<const T> from, const std::vector<In
     template void short_convolve_backward<T>(ThreadPool&, Sequences<const T>, const T*, Index, Sequences<const T>,    \
                                              Sequences<T>, T*, T*);                                                   \
     template void add_column_sums<T>(ThreadPool&, Matrix<const T>, T*);                                               \
+    template void skip_and_gate<T>(ThreadPool&, Matrix<const T>, const T*, const T*, const T*, T*);                   \
+    template void skip_and_gate_backward<T>(ThreadPool&, Matrix<const T>, const T*, const T*, const T*, const T*, T*, \
+                                            T*);                                                                      \
+    template void skip_backward<T>(ThreadPool&, Matrix<const T>, const T*, const T*, T*, double*);                    \
     template void scatter_columns<T>(ThreadPool&, Matrix<const T>, const std::vector<Index>&, Index, Matrix<T>);      \
     template void gather_columns<T>(ThreadPool&, Matrix<const T>, const std::vector<Index>&, Index, Matrix<T>);
 STILLHOUSE_INSTANTIATE(float)

@@ -17,12 +17,26 @@ void short_convolve(ThreadPool& pool, Sequences<const T> z, const T* weight, con
                     Sequences<T> y);
 
 /// dz (overwritten; may not be dy) from dy, sequences that begin with zeros; dweight and dbias are added to, each may
-/// be null. Sums over tokens in double, in an order that does not depend on threads.
+/// be null. Sums over tokens in blocks of 64, those in double in order.
 template <class T>
 void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* weight, Index taps,
                              Sequences<const T> dy, Sequences<T> dz, T* dweight, T* dbias);
 
-/// sums[c] += sum over rows of x[r, c], in double over blocks of 256 rows, those in order.
+/// out = (y + skip u) gate, row by row: u, gate and out as y, skip one number a column.
+template <class T>
+void skip_and_gate(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, T* out);
+
+/// The backward of skip_and_gate: dgate = d (y + skip u), da = d gate (may be d; may not be dgate).
+template <class T>
+void skip_and_gate_backward(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, const T* d,
+                            T* dgate, T* da);
+
+/// du += skip da, and sums[c] += sum over rows of da[r, c] u[r, c], rows in blocks of 64, those in double in order;
+/// sums may be null.
+template <class T>
+void skip_backward(ThreadPool& pool, Matrix<const T> da, const T* u, const T* skip, T* du, double* sums);
+
+/// sums[c] += sum over rows of x[r, c], rows in blocks of 64, those in double in order.
 template <class T>
 void add_column_sums(ThreadPool& pool, Matrix<const T> x, T* sums);
 

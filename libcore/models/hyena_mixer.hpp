@@ -32,7 +32,7 @@ struct HyenaAttentionTape {
 template <class T>
 struct HyenaTape final : MixerTape {
     std::vector<Scratch<T>> z;                // projections before their short convolution: q, k, v, gates
-    std::vector<Scratch<T>> u, y;             // N = 1: input and output of each long convolution, [batch * n, length]
+    std::vector<Scratch<T>> u, y;             // N = 1: input and output of each long convolution, [tokens, n]
     Scratch<T> features;                      // [tokens, feature columns of W_o]
     HyenaAttentionTape<T> window, kept;
 };
@@ -80,6 +80,7 @@ private:
     void shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
                  Sequences<T> out) const;
     std::vector<Scratch<T>> open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
+    Scratch<T> channel_skips(Index g) const;
     void convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                         HyenaTape<T>& tape) const;
     void add_taps(Operations& ops, Sequences<const T> x, Sequences<T> y) const;

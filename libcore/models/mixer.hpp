@@ -51,8 +51,8 @@ public:
     virtual void forward(compute::Operations<T>& ops, Sequences<const T> x, Sequences<T> y,
                          std::unique_ptr<MixerTape>* tape) const = 0;
 
-    /// dx (overwritten) from dy, and gradients added to the entries of `gradient` (same names as the weights;
-    /// a name that is absent there is not wanted).
+    /// dx (overwritten; not wanted where dx.data is null) from dy, and gradients added to the entries of `gradient`
+    /// (same names as the weights; a name that is absent there is not wanted).
     virtual void backward(compute::Operations<T>& ops, const MixerTape& tape, Sequences<const T> x,
                           Sequences<const T> dy, Sequences<T> dx, Parameters<T>& gradient) const = 0;
 

@@ -198,6 +198,7 @@ void Network<T>::layer(Index i, Sequences<const T> x, Sequences<T> out, LayerTap
     T* normed = normed_memory.data();
     T* statistics = nullptr;
     if (tape != nullptr) {
+        tape->mixer.reset();               // its memory is the next one's
         ensure(tape->input, n);
         std::copy_n(x.data, n, tape->input.data());
         ensure(tape->norm1, n);

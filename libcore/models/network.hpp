@@ -51,7 +51,8 @@ public:
     void mixer_input(Index i, Sequences<const T> x, Sequences<T> normed) const;
     /// mlp(norm2(x)): the other branch of a parallel layer, or the second half of a sequential one.
     void mlp_branch(Index i, Sequences<const T> x, Sequences<T> out) const;
-    /// dx (overwritten; may be dout) from dout; gradients added where wanted.
+    /// dx (overwritten; may be dout; not wanted where its data is null) from dout; gradients added where wanted. What
+    /// neither dx nor an entry of `gradient` needs is left out.
     void layer_backward(Index i, const LayerTape<T>& tape, Sequences<const T> dout, Sequences<T> dx,
                         Parameters<T>& gradient) const;
 

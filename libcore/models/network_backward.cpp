@@ -4,6 +4,9 @@
 #include "libcore/models/network.hpp"
 #include "libcore/models/scratch.hpp"
 
+#include <algorithm>
+#include <string>
+
 namespace stillhouse::models {
 
 template <class T>
@@ -57,8 +60,17 @@ template <class T>
 void Network<T>::layer_backward(Index i, const LayerTape<T>& tape, Sequences<const T> dout, Sequences<T> dx,
                                 Parameters<T>& gradient) const
 {
-    STILLHOUSE_CHECK(dout.width == config_.width && dout.size() == tape.input.size() && dx.size() == dout.size());
+    STILLHOUSE_CHECK(dout.width == config_.width && dout.size() == tape.input.size());
+    STILLHOUSE_CHECK(dx.data == nullptr || dx.size() == dout.size());
     const LayerWeights& weights = parts(i);
+    const std::string prefix = "layers." + std::to_string(i) + ".";
+    const auto wants = [&](const char* part) {
+        return std::any_of(gradient.begin(), gradient.end(),
+                           [&](const Entry& entry) { return entry.name.starts_with(prefix + part); });
+    };
+    const bool wants_input = dx.data != nullptr;
+    const bool through_norm1 = wants_input || wants("norm1.");
+    const bool through_mlp = wants_input || !config_.parallel_residual || wants("mlp.") || wants("norm2.");
     const Index n = dout.size();
     const auto rows = [&](auto* data) { return Matrix(data, dout.tokens(), dout.width); };
     const auto sequences = [&](auto* data) { return Sequences(data, dout.batch, dout.length, dout.width); };
@@ -67,9 +79,11 @@ void Network<T>::layer_backward(Index i, const LayerTape<T>& tape, Sequences<con
     const T* mlp_input = config_.parallel_residual ? tape.input.data() : tape.mid.data();
     T* const dmlp = mlp_memory.data();
     T* const through = through_memory.data();
-    mlp_backward(i, tape, dout.rows(), rows(through), gradient);
-    normalize_backward(weights.norm2, rows(mlp_input), tape.norm2_statistics.data(), rows(through), rows(dmlp),
-                       gradient);
+    if (through_mlp) {
+        mlp_backward(i, tape, dout.rows(), rows(through), gradient);
+        normalize_backward(weights.norm2, rows(mlp_input), tape.norm2_statistics.data(), rows(through), rows(dmlp),
+                           gradient);
+    }
     // What comes back to the mixer's output: dout, and in a sequential layer also what came through the MLP.
     const T* dmixed = dout.data;
     if (!config_.parallel_residual) {
@@ -77,10 +91,16 @@ void Network<T>::layer_backward(Index i, const LayerTape<T>& tape, Sequences<con
         dmixed = dmlp;
     }
     Scratch<T> dinput(n);
-    mixer(i).backward(*ops_, *tape.mixer, sequences(tape.norm1.data()), sequences(dmixed), sequences(through),
-                      gradient);
+    mixer(i).backward(*ops_, *tape.mixer, sequences(tape.norm1.data()), sequences(dmixed),
+                      through_norm1 ? sequences(through) : Sequences<T>(), gradient);
+    if (!through_norm1) {
+        return;
+    }
     normalize_backward(weights.norm1, rows(tape.input.data()), tape.norm1_statistics.data(), rows(through),
                        rows(dinput.data()), gradient);
+    if (!wants_input) {
+        return;
+    }
     if (config_.parallel_residual) {
         add_three(ops_->pool(), dout.data, dinput.data(), dmlp, n, dx.data);
     } else {

@@ -7,7 +7,7 @@
 namespace stillhouse::models {
 namespace {
 
-constexpr std::size_t keep = 24;   // buffers a thread holds on to
+constexpr std::size_t keep = 128;   // buffers a thread holds on to: the tapes of a deep network go round through them
 thread_local std::vector<Buffer<std::byte>> spare;
 
 }  // namespace
