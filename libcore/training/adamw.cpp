@@ -2,6 +2,8 @@
 // AdamW, schedules and clipping.
 #include "libcore/training/adamw.hpp"
 
+#include "libcore/compute/vector.hpp"
+
 #include <cmath>
 #include <numbers>
 
@@ -41,29 +43,26 @@ void AdamW<T>::step(ThreadPool& pool, const models::Parameters<T>& gradient, dou
     const auto n_steps = static_cast<double>(steps_);
     const double correction1 = 1.0 - std::pow(options_.beta1, n_steps);
     const double correction2 = 1.0 - std::pow(options_.beta2, n_steps);
-    const T beta1 = static_cast<T>(options_.beta1);
-    const T beta2 = static_cast<T>(options_.beta2);
-    const T scale = static_cast<T>(rate / correction1);
-    const T root = static_cast<T>(1.0 / std::sqrt(correction2));
-    const T epsilon = static_cast<T>(options_.epsilon);
+    compute::AdamWFactors<T> factors{};
+    factors.beta1 = static_cast<T>(options_.beta1);
+    factors.beta2 = static_cast<T>(options_.beta2);
+    factors.scale = static_cast<T>(rate / correction1);
+    factors.root = static_cast<T>(1.0 / std::sqrt(correction2));
+    factors.epsilon = static_cast<T>(options_.epsilon);
 
     for (const auto& entry : gradient) {
         auto& weight = weights.at(entry.name);
         const bool matrix = entry.shape.size() > 1 && entry.name.ends_with(".weight");
         const bool decays = options_.weight_decay > 0.0 && (options_.decay_all || matrix);
-        const T keep = static_cast<T>(1.0 - (decays ? rate * options_.weight_decay : 0.0));
+        factors.keep = static_cast<T>(1.0 - (decays ? rate * options_.weight_decay : 0.0));
         const T* g = entry.values.data();
         T* m = first_.at(entry.name).values.data();
         T* v = second_.at(entry.name).values.data();
         T* w = weight.values.data();
         const Index n = entry.values.size();
         pool.for_each((n + tile - 1) / tile, [&](Index t) {
-            const Index end = std::min(n, (t + 1) * tile);
-            for (Index i = t * tile; i < end; ++i) {
-                m[i] = beta1 * m[i] + (1 - beta1) * g[i];
-                v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i];
-                w[i] = keep * w[i] - scale * m[i] / (std::sqrt(v[i]) * root + epsilon);
-            }
+            const Index i = t * tile;
+            compute::adamw_update(factors, g + i, std::min(tile, n - i), m + i, v + i, w + i);
         });
     }
 }
@@ -77,12 +76,8 @@ double clip(ThreadPool& pool, models::Parameters<T>& gradient, double limit)
         const Index n_tiles = (n + tile - 1) / tile;
         std::vector<double> parts(static_cast<std::size_t>(n_tiles));
         pool.for_each(n_tiles, [&](Index t) {
-            double part = 0.0;
-            const Index end = std::min(n, (t + 1) * tile);
-            for (Index i = t * tile; i < end; ++i) {
-                const auto x = static_cast<double>(entry.values[i]);
-                part += x * x;
-            }
+            const Index i = t * tile;
+            const double part = compute::sum_of_squares(entry.values.data() + i, std::min(tile, n - i));
             parts[static_cast<std::size_t>(t)] = part;
         });
         for (const double part : parts) {

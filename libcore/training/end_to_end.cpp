@@ -2,14 +2,20 @@
 // Gradient steps of the whole network on its logits.
 #include "libcore/training/end_to_end.hpp"
 
+#include "libcore/models/scratch.hpp"
+
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace stillhouse::training {
 
 namespace {
 
-// Rows of logits alive at a time: with 50304 columns in f32 this is 51 MB for the student and as much for the teacher.
-constexpr Index head_rows = 256;
+// Logits alive at a time, and rows of them at least: with 50304 columns in f32 this is 51 MB for the student and as
+// much for the teacher. Fewer rows would pack the head's weights too often.
+constexpr Index head_elements = Index{1} << 21;
+constexpr Index fewest_rows = 256;
 
 template <class T>
 models::Parameters<T> entries_of(const models::Parameters<T>& weights, const std::vector<std::string>& names)
@@ -52,21 +58,22 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
     const Index n = rows.batch * rows.length;
     const Index width = config.width;
 
-    Buffer<T> stream(n * width);
-    const Sequences<T> x(stream.data(), rows.batch, rows.length, width);
+    models::Scratch<T> stream(n * width);
+    Sequences<T> x(stream.data(), rows.batch, rows.length, width);
     network_.embed(rows.tokens.data(), n, stream.data());
-    std::vector<models::LayerTape<T>> tapes(static_cast<std::size_t>(config.layers));
+    tapes_.resize(static_cast<std::size_t>(config.layers));
+    models::Scratch<T> after(n * width);
     for (Index i = 0; i < config.layers; ++i) {
-        Buffer<T> after(n * width);
-        network_.layer(i, x, {after.data(), rows.batch, rows.length, width}, &tapes[static_cast<std::size_t>(i)]);
-        std::copy_n(after.data(), after.size(), stream.data());
+        network_.layer(i, x, {after.data(), rows.batch, rows.length, width}, &tapes_[static_cast<std::size_t>(i)]);
+        std::swap(stream, after);
+        x.data = stream.data();
     }
 
     Index teacher_width = 0;
-    Buffer<T> taught;
+    models::Scratch<T> taught;
     if (teacher != nullptr) {
         teacher_width = teacher->config().width;
-        taught = Buffer<T>(n * teacher_width);
+        taught = models::Scratch<T>(n * teacher_width);
         const Sequences<T> s(taught.data(), rows.batch, rows.length, teacher_width);
         teacher->embed(rows.tokens.data(), n, taught.data());
         for (Index i = 0; i < teacher->config().layers; ++i) {
@@ -83,9 +90,10 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
     }
 
     double loss = 0.0;
-    Buffer<T> gradient(n * width);
-    Buffer<T> logits(std::min(n, head_rows) * config.vocabulary);
-    Buffer<T> teacher_logits(teacher != nullptr ? logits.size() : 0);
+    models::Scratch<T>& gradient = after;
+    const Index head_rows = std::min(n, std::max(fewest_rows, head_elements / config.vocabulary));
+    models::Scratch<T> logits(head_rows * config.vocabulary);
+    models::Scratch<T> teacher_logits(teacher != nullptr ? logits.size() : 0);
     for (Index first = 0; first < n; first += head_rows) {
         const Index count = std::min(head_rows, n - first);
         const Index* wanted = targets.data() + first;
@@ -109,8 +117,9 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
 
     const Sequences<T> d(gradient.data(), rows.batch, rows.length, width);
     for (Index i = config.layers - 1; i >= 0; --i) {
-        network_.layer_backward(i, tapes[static_cast<std::size_t>(i)], d, d, gradient_);
-        tapes[static_cast<std::size_t>(i)] = {};
+        models::LayerTape<T>& tape = tapes_[static_cast<std::size_t>(i)];
+        network_.layer_backward(i, tape, d, d, gradient_);
+        tape.mixer.reset();
     }
     network_.embed_backward(rows.tokens.data(), n, gradient.data(), gradient_);
     return loss;

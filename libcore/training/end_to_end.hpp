@@ -54,6 +54,7 @@ private:
     models::Parameters<T> gradient_;
     AdamW<T> optimizer_;
     models::Parameters<T> average_;
+    std::vector<models::LayerTape<T>> tapes_;           // their memory stays from step to step
     Index steps_ = 0;
 };
 

@@ -2,6 +2,7 @@
 // Layer by layer transfer.
 #include "libcore/training/layerwise.hpp"
 
+#include "libcore/models/scratch.hpp"
 #include "libcore/training/trainable.hpp"
 
 #include <cmath>
@@ -77,19 +78,29 @@ Index LayerwiseTrainer<T>::trained_layers() const
 
 namespace {
 
-/// |a - b|^2, and into d (a - b) * factor.
+/// |a - b|^2 in eight lanes, and into d (a - b) * factor.
 template <class T>
 double squared_difference(const T* a, const T* b, Index n, double factor, T* d)
 {
-    double sum = 0.0;
-    for (Index i = 0; i < n; ++i) {
+    constexpr Index lanes = 8;
+    double sums[lanes] = {};
+    const auto add = [&](Index i, Index lane) {
         const double x = static_cast<double>(a[i]) - static_cast<double>(b[i]);
-        sum += x * x;
+        sums[lane] += x * x;
         if (d != nullptr) {
             d[i] = static_cast<T>(x * factor);
         }
+    };
+    Index i = 0;
+    for (; i + lanes <= n; i += lanes) {
+        for (Index lane = 0; lane < lanes; ++lane) {
+            add(i + lane, lane);
+        }
     }
-    return sum;
+    for (; i < n; ++i) {
+        add(i, i % lanes);
+    }
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
 /// Element ranges of fixed size over the pool, their sums added in order.
@@ -157,10 +168,11 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
     }
 
     for (const auto* piece : pieces) {
-        Buffer<T> stream = piece->residual.front().clone();
+        models::Scratch<T> stream(piece->size() * width);
         const Sequences<T> s(stream.data(), piece->batch, piece->length, width);
-        std::vector<models::LayerTape<T>> tapes(joint ? static_cast<std::size_t>(config.layers) : 1);
-        std::vector<Buffer<T>> losses(joint ? static_cast<std::size_t>(config.layers) : 1);
+        std::copy_n(piece->residual.front().data(), s.size(), s.data);
+        tapes_.resize(joint ? static_cast<std::size_t>(config.layers) : 1);
+        std::vector<models::Scratch<T>> losses(tapes_.size());
         const Index last = active >= 0 ? active + 1 : config.layers;
         for (Index i = 0; i < last; ++i) {
             if (options_.schedule == LayerSchedule::forced) {
@@ -172,14 +184,14 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
                 student_.layer(i, s, s, nullptr);
                 continue;
             }
-            Buffer<T>& d = losses[slot];
-            d = Buffer<T>(s.size());
+            models::Scratch<T>& d = losses[slot];
+            d = models::Scratch<T>(s.size());
             if (trains(i) && !block) {
                 Layer& layer = *layers_[static_cast<std::size_t>(i)];
-                Buffer<T> target(s.size());
+                models::Scratch<T> target(s.size());
                 mixer_target<T>(student_, *layer.attention, i, *piece, s, {target.data(), s.batch, s.length, width});
-                Buffer<T> mixed(s.size());
-                Buffer<T> normed(s.size());
+                models::Scratch<T> mixed(s.size());
+                models::Scratch<T> normed(s.size());
                 const Sequences<T> input(normed.data(), s.batch, s.length, width);
                 student_.mixer_input(i, s, input);
                 std::unique_ptr<models::MixerTape> tape;
@@ -187,14 +199,13 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
                 student_.mixer(i).forward(ops, input, m, &tape);
                 layer.loss += layer.scale * squared_difference<T>(pool, mixed.data(), target.data(), d.size(),
                                                                   2.0 * layer.scale, d.data());
-                Buffer<T> unused(s.size());
                 student_.mixer(i).backward(ops, *tape, input, Sequences<const T>(d.data(), s.batch, s.length, width),
-                                           {unused.data(), s.batch, s.length, width}, layer.gradient);
+                                           {}, layer.gradient);
                 student_.layer(i, s, s, nullptr);
                 continue;
             }
-            models::LayerTape<T>& tape = tapes[slot];
-            Buffer<T> after(s.size());
+            models::LayerTape<T>& tape = tapes_[slot];
+            models::Scratch<T> after(s.size());
             const Sequences<T> out(after.data(), s.batch, s.length, width);
             student_.layer(i, s, out, &tape);
             if (trains(i)) {
@@ -203,21 +214,24 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
                                                                   s.size(), 2.0 * layer.scale, d.data());
                 if (!joint) {
                     const Sequences<T> dout(d.data(), s.batch, s.length, width);
-                    student_.layer_backward(i, tape, dout, dout, layer.gradient);
+                    student_.layer_backward(i, tape, dout, {}, layer.gradient);
                 }
             }
             std::copy_n(out.data, s.size(), s.data);
         }
         if (joint) {
-            Buffer<T> carried(s.size());
+            models::Scratch<T> carried(s.size());
             const Sequences<T> d(carried.data(), s.batch, s.length, width);
+            std::fill_n(carried.data(), s.size(), T(0));
             models::Parameters<T> none;
             for (Index i = config.layers - 1; i >= 0; --i) {
                 const auto at = static_cast<std::size_t>(i);
-                for (Index j = 0; j < s.size(); ++j) {
-                    carried[j] += losses[at][j];
+                if (trains(i)) {
+                    for (Index j = 0; j < s.size(); ++j) {
+                        carried.data()[j] += losses[at].data()[j];
+                    }
                 }
-                student_.layer_backward(i, tapes[at], d, d, trains(i) ? layers_[at]->gradient : none);
+                student_.layer_backward(i, tapes_[at], d, d, trains(i) ? layers_[at]->gradient : none);
             }
         }
     }

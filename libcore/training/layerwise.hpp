@@ -53,6 +53,7 @@ private:
     models::Network<T>& student_;
     LayerwiseOptions options_;
     std::vector<std::unique_ptr<Layer>> layers_;     // null where attention stayed
+    std::vector<models::LayerTape<T>> tapes_;        // their memory stays from step to step
     Index steps_ = 0;
 };
 

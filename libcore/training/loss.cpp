@@ -2,6 +2,9 @@
 // Losses of logits, with their gradients.
 #include "libcore/training/loss.hpp"
 
+#include "libcore/compute/vector.hpp"
+
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -9,58 +12,134 @@ namespace stillhouse::training {
 
 namespace {
 
-/// log softmax of a row in double, into `out`.
+constexpr Index piece = 512;     // columns worked on while they are in the first cache
+
+/// Of one row, student s and teacher t: what a loss needs of `count` columns from `first` on.
 template <class T>
-void log_softmax(const T* x, Index n, double log_sum, double* out)
+struct Columns {
+    T s[piece];                  // log-probabilities
+    T t[piece];
+    T p[piece];                  // probabilities
+    T q[piece];
+    Index first = 0;
+    Index count = 0;
+
+    Columns(const T* student, T student_sum, const T* teacher, T teacher_sum, Index from, Index n)
+        : first(from), count(n)
+    {
+        for (Index j = 0; j < n; ++j) {
+            s[j] = student[from + j] - student_sum;
+        }
+        compute::vector_exp(s, n, p);
+        if (teacher != nullptr) {
+            for (Index j = 0; j < n; ++j) {
+                t[j] = teacher[from + j] - teacher_sum;
+            }
+            compute::vector_exp(t, n, q);
+        }
+    }
+};
+
+/// sum_j a_j (x_j - y_j), in T in 16 lanes: a piece is short; the pieces are added in double.
+template <class T>
+double weighted_difference(const T* a, const T* x, const T* y, Index n)
 {
+    T difference[piece];
     for (Index j = 0; j < n; ++j) {
-        out[j] = static_cast<double>(x[j]) - log_sum;
+        difference[j] = x[j] - y[j];
+    }
+    return static_cast<double>(compute::dot(a, difference, n));
+}
+
+/// log((p + q) / 2)
+template <class T>
+void log_means(const Columns<T>& at, T* m)
+{
+    for (Index j = 0; j < at.count; ++j) {
+        m[j] = std::log(T(0.5) * (at.p[j] + at.q[j]));
     }
 }
 
-// Writes d loss / d logits (before the weight) of one row and returns its loss. s and t are log-probabilities.
-double row_loss(LogitLoss kind, const double* s, const double* t, Index n, Index target, double* gradient)
+/// The loss of one row and d loss / d logits times share. The sums of logits are logarithms of sums of exponentials.
+template <class T>
+double row_loss(LogitLoss kind, const T* student, double student_sum, const T* teacher, double teacher_sum, Index n,
+                Index target, T share, T* gradient)
 {
+    const auto each = [&](const auto& body) {
+        for (Index first = 0; first < n; first += piece) {
+            body(Columns<T>(student, static_cast<T>(student_sum), teacher, static_cast<T>(teacher_sum), first,
+                            std::min(piece, n - first)));
+        }
+    };
     double loss = 0.0;
-    if (kind == LogitLoss::ce || kind == LogitLoss::ce_kl) {
-        for (Index j = 0; j < n; ++j) {
-            gradient[j] = std::exp(s[j]);
+    switch (kind) {
+    case LogitLoss::ce:
+    case LogitLoss::kl:
+    case LogitLoss::ce_kl: {
+        const T from_target = kind == LogitLoss::kl ? T(0) : T(1);
+        const T from_teacher = kind == LogitLoss::ce ? T(0) : T(1);
+        if (kind != LogitLoss::kl) {
+            loss = student_sum - static_cast<double>(student[target]);
         }
-        gradient[target] -= 1.0;
-        loss = -s[target];
+        each([&](const Columns<T>& at) {
+            const T both = (from_target + from_teacher) * share;
+            T* const to = gradient + at.first;
+            if (kind == LogitLoss::ce) {
+                for (Index j = 0; j < at.count; ++j) {
+                    to[j] = share * at.p[j];
+                }
+            } else {
+                loss += weighted_difference(at.q, at.t, at.s, at.count);
+                for (Index j = 0; j < at.count; ++j) {
+                    to[j] = both * at.p[j] - share * at.q[j];
+                }
+            }
+        });
+        if (kind != LogitLoss::kl) {
+            gradient[target] -= share;
+        }
+        break;
     }
-    if (kind == LogitLoss::kl || kind == LogitLoss::ce_kl) {
-        const bool add = kind == LogitLoss::ce_kl;
-        for (Index j = 0; j < n; ++j) {
-            const double p = std::exp(t[j]);
-            loss += p * (t[j] - s[j]);
-            gradient[j] = (add ? gradient[j] : 0.0) + std::exp(s[j]) - p;
-        }
-    } else if (kind == LogitLoss::rkl) {
-        for (Index j = 0; j < n; ++j) {
-            loss += std::exp(s[j]) * (s[j] - t[j]);
-        }
-        for (Index j = 0; j < n; ++j) {
-            gradient[j] = std::exp(s[j]) * (s[j] - t[j] - loss);
-        }
-    } else if (kind == LogitLoss::jsd) {
+    case LogitLoss::rkl:
+        each([&](const Columns<T>& at) { loss += weighted_difference(at.p, at.s, at.t, at.count); });
+        each([&](const Columns<T>& at) {
+            for (Index j = 0; j < at.count; ++j) {
+                gradient[at.first + j] = share * at.p[j] * (at.s[j] - at.t[j] - static_cast<T>(loss));
+            }
+        });
+        break;
+    case LogitLoss::jsd: {
         // with M the mean distribution, d/ds of half KL(S || M) is half of S (log S/M - KL(S || M)); the terms of
         // d log M cancel between the halves
-        double student = 0.0;
-        double teacher = 0.0;
+        double of_student = 0.0;
+        double of_teacher = 0.0;
+        each([&](const Columns<T>& at) {
+            T m[piece];
+            log_means(at, m);
+            for (Index j = 0; j < at.count; ++j) {
+                of_student += at.p[j] > T(0) ? static_cast<double>(at.p[j] * (at.s[j] - m[j])) : 0.0;
+                of_teacher += at.q[j] > T(0) ? static_cast<double>(at.q[j] * (at.t[j] - m[j])) : 0.0;
+            }
+        });
+        each([&](const Columns<T>& at) {
+            T m[piece];
+            log_means(at, m);
+            for (Index j = 0; j < at.count; ++j) {
+                const T slope = at.s[j] - m[j] - static_cast<T>(of_student);
+                gradient[at.first + j] = at.p[j] > T(0) ? T(0.5) * share * at.p[j] * slope : T(0);
+            }
+        });
+        loss = 0.5 * (of_student + of_teacher);
+        break;
+    }
+    case LogitLoss::mse:
         for (Index j = 0; j < n; ++j) {
-            const double p = std::exp(s[j]);
-            const double q = std::exp(t[j]);
-            const double m = std::log(0.5 * (p + q));
-            gradient[j] = s[j] - m;
-            student += p > 0.0 ? p * (s[j] - m) : 0.0;
-            teacher += q > 0.0 ? q * (t[j] - m) : 0.0;
+            const T d = student[j] - teacher[j];
+            loss += static_cast<double>(d) * static_cast<double>(d);
+            gradient[j] = T(2) * d * (share / static_cast<T>(n));
         }
-        for (Index j = 0; j < n; ++j) {
-            const double p = std::exp(s[j]);
-            gradient[j] = p > 0.0 ? 0.5 * p * (gradient[j] - student) : 0.0;
-        }
-        loss = 0.5 * (student + teacher);
+        loss /= static_cast<double>(n);
+        break;
     }
     return loss;
 }
@@ -102,28 +181,13 @@ double logit_loss(compute::Operations<T>& ops, LogitLoss kind, Matrix<const T> l
             return;
         }
         const auto at = static_cast<std::size_t>(i);
-        if (kind == LogitLoss::mse) {
-            double loss = 0.0;
-            for (Index j = 0; j < n; ++j) {
-                const double d = static_cast<double>(logits(i, j)) - static_cast<double>(teacher(i, j));
-                loss += d * d;
-                dlogits(i, j) = static_cast<T>(2.0 * d * share / static_cast<double>(n));
-            }
-            losses[at] = loss / static_cast<double>(n);
-            return;
-        }
-        thread_local std::vector<double> s, t, gradient;
-        s.resize(static_cast<std::size_t>(n));
-        t.resize(static_cast<std::size_t>(n));
-        gradient.assign(static_cast<std::size_t>(n), 0.0);
-        log_softmax(logits.row(i), n, student_sum[at], s.data());
-        if (wants_teacher) {
-            log_softmax(teacher.row(i), n, teacher_sum[at], t.data());
-        }
-        losses[at] = row_loss(kind, s.data(), t.data(), n, targets != nullptr ? targets[i] : 0, gradient.data());
-        for (Index j = 0; j < n; ++j) {
-            dlogits(i, j) = static_cast<T>(gradient[static_cast<std::size_t>(j)] * share);
-        }
+        // dlogits may be `logits`: a row is read again while it is written
+        thread_local std::vector<T> gradient;
+        gradient.resize(static_cast<std::size_t>(n));
+        losses[at] = row_loss<T>(kind, logits.row(i), student_sum[at], wants_teacher ? teacher.row(i) : nullptr,
+                                 teacher_sum[at], n, wants_target ? targets[i] : 0, static_cast<T>(share),
+                                 gradient.data());
+        std::copy_n(gradient.data(), n, dlogits.row(i));
     });
     double sum = 0.0;
     for (const double loss : losses) {
