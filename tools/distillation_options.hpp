@@ -66,6 +66,7 @@ struct DistillationOptions {
     Index epochs = 1;
     TrainingOptions training;
     bool skip_bad = false;
+    std::optional<Index> suggest_keep;
 
     /// `expected`: steps that the input will give where --steps does not say; 0: unknown.
     training::LayerwiseOptions layerwise(Index expected) const
@@ -101,6 +102,14 @@ inline void check_effects(const DistillationOptions& s)
     const auto refuse = [](const std::string& option, const char* with) {
         throw_error(ErrorCode::bad_argument, option + " has no effect with " + with);
     };
+    if (s.suggest_keep) {
+        const auto idle = changed_option(s.training, DistillationOptions().training);
+        if (idle || s.steps || s.epochs > 1 || !s.student.keep.empty() || s.start != "closed") {
+            refuse(idle.value_or(s.steps ? "--steps" : s.epochs > 1 ? "--epochs" : s.start != "closed" ? "--start"
+                                                                                                       : "--keep"),
+                   "--suggest-keep, which measures closed starts alone");
+        }
+    }
     if (s.start != "closed" && s.start_tokens != DistillationOptions().start_tokens) {
         refuse("--start-tokens", "a --start that reads no tokens");
     }
@@ -115,6 +124,10 @@ inline void check_effects(const DistillationOptions& s)
 inline void describe_distillation(cli::Tool& tool, DistillationOptions& s)
 {
     describe_student(tool, s.student);
+    tool.option(&s.suggest_keep, "--suggest-keep", "N", "measure which N layers and heads cost most to replace, print "
+                "them, write nothing").range(1, 1 << 20).outside_history()
+        .detail("Each layer and each head is replaced alone, by the closed start on the first half of --start-tokens; "
+                "its cost is KL(teacher || student) on the other half, in nats a token.");
     tool.group("Start");
     tool.option(&s.start, "--start", "NAME", "closed: attention by lag and refit; copy: the filter at its own "
                 "initialisation, no refit; random").choices({"closed", "copy", "random"});

@@ -2,6 +2,7 @@
 // layer-distill: attention out, convolution in; each new mixer is fitted to the teacher's activations.
 
 #include "tools/adapters/distillation_checkpoint.hpp"
+#include "tools/adapters/keep_costs.hpp"
 #include "tools/distillation_options.hpp"
 #include "tools/model_run.hpp"
 
@@ -21,7 +22,7 @@ cli::Tool describe(Settings& s)
                "each lag and whose output projection is solved for in closed form; then gradient steps bring every "
                "layer to the teacher's residual stream. Writes the student with its filters materialised.");
     tool.argument(s.input, "STREAM", "the stream of teacher-dump; default standard input", 0, 1);
-    tool.shared({.seed = true, .precision = true});
+    tool.shared({.seed = true, .precision = true, .json = true, .table = false});
     describe_distillation(tool, s);
     tool.check([&s] {
         if (s.epochs > 1 && (s.input.empty() || s.input[0] == "-")) {
@@ -55,11 +56,23 @@ models::Network<T> begin(const Settings& s, const models::NetworkConfig& config,
     return models::Network<T>(config, std::move(weights), ops);
 }
 
+cli::Exit tell(const std::vector<adapters::ReplacementCost>& costs, cli::Context& context)
+{
+    for (const auto& one : costs) {
+        context.result(formats::Map{{"layer", one.layer}, {"head", one.head < 0 ? formats::Value() : one.head},
+                                    {"kl", one.kl}}, "");
+    }
+    if (!context.json()) {
+        write_text(context.create_output(), adapters::cost_table(costs));
+    }
+    return cli::Exit::ok;
+}
+
 template <class T>
 cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& backend)
 {
     using Work = adapters::Distillation<T>;
-    const Control control = context.control();
+    const auto control = context.control();
     const bool piped = s.input.empty() || s.input[0] == "-";
     auto checkpoints = open_checkpoints(s.training, context);
     const auto from = checkpoints != nullptr ? checkpoints->newest() : std::nullopt;
@@ -73,6 +86,12 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         adapters::require_same_run(*from, record, {{"teacher", "teacher"}, {"input", "input (see its history)"}});
     } else {
         work.keep(s.start == "closed" && !context.dry_run() ? s.start_tokens : 1);
+    }
+    if (s.suggest_keep && !context.dry_run()) {
+        const auto costs = adapters::replacement_costs(work.teacher, work.model.weights, s.student, work.lend(),
+                                                       context.seed(), backend.on<T>(), control);
+        work.finish();
+        return tell(adapters::costliest(costs, *s.suggest_keep), context);
     }
     const auto first = from ? adapters::first_batch(*from) : work.first();
     const auto config = adapters::student_config(work.teacher, s.student, first.length);
@@ -124,7 +143,10 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
 
 cli::Exit run(const Settings& s, cli::Context& context)
 {
-    context.check_output();
+    if (context.json() && !s.suggest_keep) {
+        throw_error(ErrorCode::bad_argument, "--json prints what --suggest-keep measures");
+    }
+    context.check_output(!s.suggest_keep);
     return with_backend(context, [&]<class T>(compute::Backend& on, T) { return distil<T>(s, context, on); });
 }
 

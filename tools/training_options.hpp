@@ -127,6 +127,12 @@ inline std::optional<std::string> changed_option(const TrainingOptions& s, const
                                                        : std::nullopt;
 }
 
+inline void write_text(formats::AtomicFile file, const std::string& text)
+{
+    file.fd().write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    file.commit();
+}
+
 /// After the output is complete: the picture that --plot asks for; checkpoints go, unless a pipe took the output, whose
 /// reader may yet fail.
 inline void finish_keeping(const TrainingOptions& s, cli::Context& context, adapters::TrainingWatch& watch,
@@ -136,10 +142,7 @@ inline void finish_keeping(const TrainingOptions& s, cli::Context& context, adap
         watch.done();
     }
     if (s.plot) {
-        const std::string svg = adapters::draw_svg(plot);
-        formats::AtomicFile file(*s.plot, context.overwrite());
-        file.fd().write_full(reinterpret_cast<const std::byte*>(svg.data()), svg.size());
-        file.commit();
+        write_text(formats::AtomicFile(*s.plot, context.overwrite()), adapters::draw_svg(plot));
     }
 }
 
