@@ -118,7 +118,8 @@ public:
         // Keeping more than this costs more passes over the basis than restarting costs steps.
         const Index enough = 2 * wanted_ + 32;
         const bool too_much = enough > 544 || enough * rows > (Index{1} << 26);
-        most_ = two_ ? dimension_ : std::min(dimension_, too_much ? enough : dimension_);
+        const Index room = std::max(wanted_ + 24, std::min(enough, (Index{96} << 20) / rows));      // 768 MiB
+        most_ = two_ ? dimension_ : std::min(dimension_, too_much ? room : dimension_);
         check_at_ = options.enough ? 6 : wanted_ + 8;
     }
 
