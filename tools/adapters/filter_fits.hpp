@@ -57,7 +57,12 @@ struct FitPlan {
     bool bounds = true;
     bool norms = false;                                  // the error in h2 and Hankel norm too
 
-    Index taps(const FilterBank& bank) const { return std::max(fir_taps, bank.delay + 1); }
+    /// First taps of the bank's fits. A single lag behind them shows no pole: it is a tap as well.
+    Index taps(const FilterBank& bank) const
+    {
+        const Index taps = std::max(fir_taps, bank.delay + 1);
+        return bank.length == taps + 1 ? bank.length : taps;
+    }
 };
 
 struct FitResult {
