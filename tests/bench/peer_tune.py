@@ -36,7 +36,7 @@ if __name__ == '__main__':
     for name, value in (('layers', 4), ('width', 192), ('vocabulary', 2048), ('length', 512), ('batch', 8),
                         ('threads', 2)):
         parser.add_argument('--' + name, type=int, default=value)
-    parser.add_argument('--seconds', type=float, default=10)
+    parser.add_argument('--seconds', type=int, default=10)
     parser.add_argument('--dtype', choices=['f32', 'bf16'], default='f32')
     o = parser.parse_args()
     torch.set_num_threads(o.threads)

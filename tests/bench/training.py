@@ -41,7 +41,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def lines(command):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        sys.exit(f"training.py: {' '.join(command[:4])} ...: {done.stderr.strip().splitlines()[-1:]}")
+        shown = ' '.join(word for word in command if word != WRAPPER)
+        sys.exit(f"training.py: {shown}: {done.stderr.strip().splitlines()[-1:]}")
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
 
 
@@ -58,7 +59,7 @@ def compare(options, name, ours, script, peer_arguments, units):
     by_cpu, by_wall, our_rates, peer_rates, peaks, shares = [], [], [], [], [], []
     for _ in range(options.rounds):
         theirs = [peer(options, script, arguments, units, threads)
-                  for arguments in peer_arguments for threads in (1, 2)]
+                  for arguments in peer_arguments for threads in options.peer_threads]
         mine = lines([options.bench, *ours, str(options.seconds)])[-1]
         best_cpu = max(rate for rate, _ in theirs)
         best_wall = max(rate for _, rate in theirs)
@@ -87,7 +88,8 @@ def main():
     parser.add_argument('peers')
     parser.add_argument('python')
     parser.add_argument('--rounds', type=int, default=3)
-    parser.add_argument('--seconds', type=float, default=3)
+    parser.add_argument('--seconds', type=int, default=3)
+    parser.add_argument('--peer-threads', type=int, nargs='+', default=[1, 2], help='the best of these counts')
     parser.add_argument('--only', action='append', help='of the names; default all')
     parser.add_argument('--model', help='GPT-NeoX folder of the 70M shape for the teacher (make_neox.py makes one)')
     options = parser.parse_args()
