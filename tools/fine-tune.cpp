@@ -51,7 +51,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     }
 
     using Rows = adapters::TrainingRows<T>;
-    Rows rows(rows_request(s, network.config()), model.texts, model.name,
+    Rows rows(rows_request(s, network.config(), context.seed()), model.texts, model.name,
               s.dump ? Rows::From::nothing : s.sample ? Rows::From::samples : Rows::From::files,
               teacher ? *teacher : network, context.seed(), [&](const std::string& message) { context.warn(message); },
               [&](const std::string& path) { return context.open_input(path); });

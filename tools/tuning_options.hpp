@@ -22,7 +22,8 @@ struct TuningOptions {
     std::optional<Index> steps;
     std::optional<Index> limit;
     std::optional<Index> context;
-    TrainingOptions training{.rate = 5e-4, .batch = 8};
+    Index shuffle = 8192;
+    TrainingOptions training{.schedule = "linear", .batch = 8};
     double average = 0.0;
     std::vector<std::string> train, freeze;
     bool from_scratch = false;
@@ -79,6 +80,8 @@ inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
     tool.option(&s.dump, "--dump", "FILE", "rows with a teacher's logits, as teacher-dump --show logits writes them, "
                 "all or --top-k; in place of a text and --teacher").completes("file").outside_history()
         .excludes("--text").excludes("--tokens").excludes("--sample").excludes("--teacher").excludes("--context");
+    tool.option(&s.shuffle, "--shuffle", "N", "draw the rows of a text from a pool of N, filled as it empties; 0: in "
+                "their order").range(0, 1e8).excludes("--sample").excludes("--dump");
     tool.option(&s.context, "--context", "L", "tokens a row; default the model's maximum, at most 1024")
         .range(2, 1 << 24);
     tool.option(&s.steps, "--steps", "N", "gradient steps; a text that ends before is read again").range(0, 1e12);
@@ -129,7 +132,8 @@ inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index s
     return options;
 }
 
-inline adapters::TokenRequest rows_request(const TuningOptions& s, const models::NetworkConfig& config)
+inline adapters::TokenRequest rows_request(const TuningOptions& s, const models::NetworkConfig& config,
+                                           std::uint64_t seed)
 {
     adapters::TokenRequest request;
     request.text = s.text;
@@ -137,6 +141,8 @@ inline adapters::TokenRequest rows_request(const TuningOptions& s, const models:
     request.context = s.context.value_or(std::min<Index>(1024, config.max_positions));
     request.batch = std::max<Index>(1, s.training.batch);
     request.vocabulary = config.vocabulary;
+    request.shuffle = s.shuffle;
+    request.seed = seed;
     return request;
 }
 
