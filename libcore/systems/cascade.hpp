@@ -43,6 +43,70 @@ inline T step_single(T sign, T a, T s1, T* x, T w)
     return s1 * x1 - sign * (w - a * w);
 }
 
+/// The same numbers as a recurrence in T holds them: k1 = sign (1 - a - rest), k2 = -(1 - b). Rounded to T, k2 and s1
+/// alone would move the modulus of a pole by 1e-7 and the rounded a its angle: of a pole at 1 - 1e-4 that is 1e-3 of its
+/// decay. So a is held in two parts, and a and b take up what the rounding of s1 adds to k1^2 + s1^2 = 1: the product of
+/// the poles, (1 - b)(k1^2 + s1^2), and their sum, k1 (2 - b), stay what they are.
+template <class T>
+struct SectionNumbers {
+    T sign = T(1);
+    T a = T(0);
+    T rest = T(0);
+    T b = T(0);
+    T s1 = T(0);
+    T s2 = T(0);
+};
+
+template <class T>
+SectionNumbers<T> section_numbers(const AllPass& s)
+{
+    SectionNumbers<T> c;
+    c.sign = static_cast<T>(s.sign);
+    c.s1 = static_cast<T>(s.s1);
+    c.s2 = static_cast<T>(s.s2);
+    long double a = s.a;
+    if (s.states == 2) {
+        const long double b = static_cast<long double>(s.s2) * s.s2 / (1.0L - s.k2);       // s2^2 = 1 - k2^2
+        long double held = b;
+        for (int round = 0; round < 3; ++round) {
+            // k1^2 + s1^2 - 1, which is all rounding; b takes it up, and a what that adds to k1 (2 - b), the sum of
+            // the poles
+            const long double more = static_cast<long double>(c.s1) * c.s1 - a * (2.0L - a);
+            const long double change = more * (1.0L - b) / (1.0L + more);
+            held = b + change;
+            a = (s.a * (2.0L - b) - change) / (2.0L - held);
+        }
+        c.b = static_cast<T>(held);
+    }
+    c.a = static_cast<T>(a);
+    c.rest = static_cast<T>(a - c.a);
+    return c;
+}
+
+/// From m and v themselves, in arithmetic T (double, long double). Errors as all_pass.
+template <class T>
+SectionNumbers<T> exact_numbers(const Section& section);
+
+/// The same steps with these numbers.
+template <class T>
+inline T step_pair(const SectionNumbers<T>& c, T* x, T w)
+{
+    const T x1 = x[0];
+    const T x2 = x[1];
+    const T e = c.s2 * w - (x2 - c.b * x2);
+    x[0] = c.sign * (x1 - (c.a * x1 + c.rest * x1)) + c.s1 * e;
+    x[1] = c.s1 * x1 - c.sign * (e - (c.a * e + c.rest * e));
+    return c.s2 * x2 + (w - c.b * w);
+}
+
+template <class T>
+inline T step_single(const SectionNumbers<T>& c, T* x, T w)
+{
+    const T x1 = x[0];
+    x[0] = c.sign * (x1 - (c.a * x1 + c.rest * x1)) + c.s1 * w;
+    return c.s1 * x1 - c.sign * (w - (c.a * w + c.rest * w));
+}
+
 /// The poles of a section, the one with positive imaginary part first (of real ones the larger modulus).
 struct SectionPoles {
     int count = 0;

@@ -13,26 +13,29 @@ namespace {
 
 using Complex = std::complex<double>;
 
-/// (1 - l1)(1 - l2) for the poles exp(m +- sqrt(v)); `plus` gives (1 + l1)(1 + l2).
-double distance_to_one(double m, double v)
+/// (1 - l1)(1 - l2) for the poles exp(m +- sqrt(v)).
+template <class T>
+T distance_to_one(T m, T v)
 {
-    if (v > 0.0) {
-        const double root = std::sqrt(v);
+    if (v > T(0)) {
+        const T root = std::sqrt(v);
         return std::expm1(m + root) * std::expm1(m - root);
     }
-    const double half_sine = std::sin(0.5 * std::sqrt(-v));
-    const double radial = std::expm1(m);
-    return radial * radial + 4.0 * std::exp(m) * half_sine * half_sine;
+    const T half_sine = std::sin(std::sqrt(-v) / T(2));
+    const T radial = std::expm1(m);
+    return radial * radial + T(4) * std::exp(m) * half_sine * half_sine;
 }
 
-double distance_to_minus_one(double m, double v)
+/// (1 + l1)(1 + l2)
+template <class T>
+T distance_to_minus_one(T m, T v)
 {
-    if (v > 0.0) {
-        const double root = std::sqrt(v);
-        return (1.0 + std::exp(m + root)) * (1.0 + std::exp(m - root));
+    if (v > T(0)) {
+        const T root = std::sqrt(v);
+        return (T(1) + std::exp(m + root)) * (T(1) + std::exp(m - root));
     }
-    const double r = std::exp(m);
-    return 1.0 + 2.0 * r * std::cos(std::sqrt(-v)) + r * r;
+    const T r = std::exp(m);
+    return T(1) + T(2) * r * std::cos(std::sqrt(-v)) + r * r;
 }
 
 /// log|z| without loss near the unit circle.
@@ -115,13 +118,13 @@ Index ModalSystem::order() const
     return n;
 }
 
-AllPass all_pass(const Section& s)
+template <class T>
+SectionNumbers<T> exact_numbers(const Section& s)
 {
-    AllPass result;
-    result.states = s.states;
-    result.sign = s.sign < 0.0 ? -1.0 : 1.0;
+    SectionNumbers<T> c;
+    c.sign = s.sign < 0.0 ? T(-1) : T(1);
     if (s.states == 0) {
-        return result;
+        return c;
     }
     const double slowest = s.m + (s.states == 2 && s.v > 0.0 ? std::sqrt(s.v) : 0.0);
     if (!(slowest < 0.0) || !std::isfinite(s.m) || !std::isfinite(s.v) || s.states < 0 || s.states > 2) {
@@ -129,19 +132,28 @@ AllPass all_pass(const Section& s)
                     std::to_string(s.m) + " and v = " + std::to_string(s.v) +
                     " has no pole strictly inside the unit circle; m + sqrt(max(v, 0)) must be negative");
     }
+    const T m = s.m;
     if (s.states == 1) {
-        result.a = -std::expm1(s.m);
-        result.s1 = std::sqrt(-std::expm1(2.0 * s.m));
-        return result;
+        c.a = -std::expm1(m);
+        c.s1 = std::sqrt(-std::expm1(T(2) * m));
+        return c;
     }
-    const double q = std::exp(2.0 * s.m);
-    const double near = distance_to_one(s.m, s.v);
-    const double far = distance_to_minus_one(s.m, s.v);
-    result.a = near / (1.0 + q);
-    result.k2 = -q;
-    result.s1 = std::sqrt(near * far) / (1.0 + q);
-    result.s2 = std::sqrt(-std::expm1(4.0 * s.m));
-    return result;
+    const T near = distance_to_one<T>(m, s.v);
+    const T far = distance_to_minus_one<T>(m, s.v);
+    const T q = std::exp(T(2) * m);
+    c.a = near / (T(1) + q);
+    c.b = -std::expm1(T(2) * m);
+    c.s1 = std::sqrt(near * far) / (T(1) + q);
+    c.s2 = std::sqrt(-std::expm1(T(4) * m));
+    return c;
+}
+
+template SectionNumbers<long double> exact_numbers(const Section&);
+
+AllPass all_pass(const Section& s)
+{
+    const SectionNumbers<double> c = exact_numbers<double>(s);
+    return {s.states, c.sign, c.a, s.states == 2 ? -std::exp(2.0 * s.m) : 0.0, c.s1, c.s2};
 }
 
 SectionPoles poles_of(const Section& s)

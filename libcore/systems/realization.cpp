@@ -6,6 +6,7 @@
 #include "libcore/base/error.hpp"
 #include "libcore/base/random.hpp"
 #include "libcore/systems/cascade.hpp"
+#include "libcore/systems/exactness.hpp"
 #include "libcore/systems/recurrence_bank.hpp"
 
 #include <Eigen/Dense>
@@ -42,37 +43,8 @@ struct StateSpace {
 
 StateSpace state_space(const ModalSystem& system)
 {
-    const Index d = system.order();
-    StateSpace ss{MatrixXd::Zero(d, d), VectorXd::Zero(d), VectorXd::Zero(d)};
-    std::vector<AllPass> chain;
-    for (const Section& s : system.sections) {
-        if (s.states > 0) {
-            chain.push_back(all_pass(s));
-        }
-    }
-    // Column j of A (and B, for j = d) is one step of the cascade from the j-th unit state (unit input).
-    std::vector<double> x(static_cast<std::size_t>(d));
-    for (Index j = 0; j <= d; ++j) {
-        std::fill(x.begin(), x.end(), 0.0);
-        double w = j == d ? 1.0 : 0.0;
-        if (j < d) {
-            x[static_cast<std::size_t>(j)] = 1.0;
-        }
-        double* at = x.data();
-        for (const AllPass& s : chain) {
-            w = s.states == 2 ? step_pair(s.sign, s.a, s.k2, s.s1, s.s2, at, w)
-                              : step_single(s.sign, s.a, s.s1, at, w);
-            at += s.states;
-        }
-        const Eigen::Map<const VectorXd> column(x.data(), d);
-        if (j < d) {
-            ss.A.col(j) = column;
-        } else {
-            ss.B = column;
-        }
-    }
-    ss.C = Eigen::Map<const VectorXd>(system.readout.data(), d);
-    return ss;
+    const ExtendedStateSpace exact = extended_state_space(system);
+    return {exact.A.cast<double>(), exact.B.cast<double>(), exact.C.cast<double>().transpose()};
 }
 
 std::vector<double> rows_of(const StateSpace& ss)
@@ -121,20 +93,21 @@ StateSpace balanced(StateSpace ss)
     return result;
 }
 
-/// a_1 ... a_d and b_1 ... b_d of sum_t g_t z^-(t+1) = (b_1 z^-1 + ...) / (1 + a_1 z^-1 + ...), both rounded to f32.
-std::vector<double> companion_coefficients(const ModalSystem& system)
+/// a_1 ... a_d and b_1 ... b_d of sum_t g_t z^-(t+1) = (b_1 z^-1 + ...) / (1 + a_1 z^-1 + ...); single: rounded to f32.
+std::vector<double> companion_coefficients(const ModalSystem& system, bool single)
 {
-    std::vector<double> a{1.0};
+    std::vector<Extended> a{1.0L};
     for (const Section& s : system.sections) {
         const SectionPoles poles = poles_of(s);
-        std::vector<double> factor{1.0};
+        std::vector<Extended> factor{1.0L};
         if (poles.count == 1) {
             factor.push_back(-poles.pole[0].real());
         } else if (poles.count == 2) {
-            factor.push_back(-(poles.pole[0] + poles.pole[1]).real());
-            factor.push_back((poles.pole[0] * poles.pole[1]).real());
+            const SectionNumbers<Extended> c = exact_numbers<Extended>(s);
+            factor.push_back(-c.sign * (1.0L - c.a) * (2.0L - c.b));         // k1 (1 + q) = the sum of the poles
+            factor.push_back(1.0L - c.b);
         }
-        std::vector<double> product(a.size() + factor.size() - 1, 0.0);
+        std::vector<Extended> product(a.size() + factor.size() - 1, 0.0L);
         for (std::size_t i = 0; i < a.size(); ++i) {
             for (std::size_t j = 0; j < factor.size(); ++j) {
                 product[i + j] += a[i] * factor[j];
@@ -143,17 +116,22 @@ std::vector<double> companion_coefficients(const ModalSystem& system)
         a = std::move(product);
     }
     const std::size_t d = a.size() - 1;
-    ModalSystem strict = system;
-    strict.fir = {0.0};
-    const std::vector<double> h = impulse_response(strict, static_cast<Index>(d) + 1);
+    std::vector<double> impulse(d + 1, 0.0);
+    impulse[0] = 1.0;
+    const std::vector<Extended> h = extended_answer(system, impulse);
     std::vector<double> result(2 * d, 0.0);
     for (std::size_t i = 1; i <= d; ++i) {
-        result[i - 1] = static_cast<float>(a[i]);
-        double b = 0.0;
+        Extended b = 0.0L;
         for (std::size_t j = 0; j < i; ++j) {
             b += a[j] * h[i - j];
         }
-        result[d + i - 1] = static_cast<float>(b);
+        result[i - 1] = static_cast<double>(a[i]);
+        result[d + i - 1] = static_cast<double>(b);
+    }
+    if (single) {
+        for (double& x : result) {
+            x = static_cast<float>(x);
+        }
     }
     return result;
 }
@@ -174,19 +152,20 @@ double companion_radius(const std::vector<double>& coefficients)
     return A.allFinite() ? A.eigenvalues().cwiseAbs().maxCoeff() : std::numeric_limits<double>::infinity();
 }
 
-double relative(const std::vector<double>& is, const std::vector<double>& should)
+/// Over the first `length` steps.
+double relative(const std::vector<double>& is, const std::vector<Extended>& should, Index length)
 {
-    double error = 0.0;
-    double norm = 0.0;
-    for (std::size_t t = 0; t < is.size(); ++t) {
-        const double difference = is[t] - should[t];
+    Extended error = 0.0L;
+    Extended norm = 0.0L;
+    for (std::size_t t = 0; t < static_cast<std::size_t>(length); ++t) {
+        const Extended difference = is[t] - should[t];
         error += difference * difference;
         norm += should[t] * should[t];
     }
-    if (error == 0.0) {
+    if (error == 0.0L) {
         return 0.0;
     }
-    const double ratio = std::sqrt(error / norm);
+    const double ratio = static_cast<double>(std::sqrt(error / norm));
     return std::isfinite(ratio) ? ratio : std::numeric_limits<double>::infinity();
 }
 
@@ -194,15 +173,7 @@ double relative(const std::vector<double>& is, const std::vector<double>& should
 template <class T>
 std::vector<double> simulate(const Realization& realization, const std::vector<double>& input, bool bf16_state)
 {
-    Realization stored = realization;                // single precision holds the coefficients too
-    if constexpr (std::is_same_v<T, float>) {
-        for (std::vector<double>* numbers : {&stored.coefficients, &stored.readout}) {
-            for (double& x : *numbers) {
-                x = static_cast<float>(x);
-            }
-        }
-    }
-    const Recurrence<T> recurrence({stored}, 0);
+    const Recurrence<T> recurrence({realization}, 0);
     std::vector<T> state(static_cast<std::size_t>(recurrence.state_size()), T(0));
     std::vector<double> output;
     output.reserve(input.size());
@@ -224,28 +195,38 @@ std::vector<double> simulate(const Realization& realization, const std::vector<d
 /// A bank that f32 would lose is run in double (recurrence_bank.hpp): measured so, or in f32 all the same.
 enum class Widening { as_run, never };
 
-double deviation_of(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
-                    Index length, Widening widening)
+bool runs_in_double(const Realization& realization, std::string_view state_precision, Widening widening)
 {
-    ModalSystem states = system;
+    return state_precision == "f64" || (state_precision == "f32" && widening == Widening::as_run &&
+                                        RecurrenceBank<float>({realization}, 0).in_double());
+}
+
+double rounding_of(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
+                   Widening widening)
+{
+    Realization states = realization;
     states.fir = {0.0};
+    const bool wide = runs_in_double(states, state_precision, widening);
+    const ExtendedStateSpace exact = extended_state_space(system);
+    const double norm = static_cast<double>(exact.C.norm());     // of the response: the states are orthonormal
+    const double error = all_lags_error(exact, extended_state_space(states, wide ? "f64" : "f32"));
+    return error == 0.0 ? 0.0 : std::isfinite(error / norm) ? error / norm : std::numeric_limits<double>::infinity();
+}
+
+std::vector<double> deviations_of(const ModalSystem& system, const Realization& realization,
+                                  std::string_view state_precision, const std::vector<Index>& lengths,
+                                  Widening widening)
+{
+    if (state_precision != "f64" && state_precision != "f32" && state_precision != "bf16") {
+        throw_error(ErrorCode::bad_argument, "state precision '" + std::string(state_precision) +
+                    "' is none of f64, f32, bf16");
+    }
     Realization run = realization;
     run.fir = {0.0};
-    Realization reference;
-    reference.form = Form::cascade;
-    reference.order = states.order();
-    reference.fir = {0.0};
-    for (const Section& section : states.sections) {
-        if (section.states > 0) {
-            const AllPass s = all_pass(section);
-            reference.coefficients.insert(reference.coefficients.end(),
-                                          {static_cast<double>(s.states), s.a, s.k2, s.s1, s.s2, s.sign});
-        }
-    }
-    reference.readout = states.readout;
-
-    std::vector<double> impulse(static_cast<std::size_t>(length), 0.0);
-    std::vector<double> noise(static_cast<std::size_t>(length));
+    const bool wide = runs_in_double(run, state_precision, widening);
+    const Index longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+    std::vector<double> impulse(static_cast<std::size_t>(longest), 0.0);
+    std::vector<double> noise(static_cast<std::size_t>(longest));
     Random random(0, 0x6465766961746573u);
     for (double& u : noise) {
         u = static_cast<float>(random.normal());         // exact in every precision
@@ -253,30 +234,39 @@ double deviation_of(const ModalSystem& system, const Realization& realization, s
     if (!impulse.empty()) {
         impulse[0] = 1.0;
     }
-    double worst = 0.0;
+    std::vector<double> worst(lengths.size(), 0.0);
     for (const std::vector<double>* input : {&impulse, &noise}) {
-        const std::vector<double> should = simulate<double>(reference, *input, false);
-        std::vector<double> is;
-        const bool wide = state_precision == "f32" && widening == Widening::as_run &&
-                          RecurrenceBank<float>({run}, 0).in_double();
-        if (state_precision == "f64" || wide) {
-            is = simulate<double>(run, *input, false);
-        } else if (state_precision == "f32" || state_precision == "bf16") {
-            is = simulate<float>(run, *input, state_precision == "bf16");
-        } else {
-            throw_error(ErrorCode::bad_argument, "state precision '" + std::string(state_precision) +
-                        "' is none of f64, f32, bf16");
+        const std::vector<Extended> should = extended_answer(system, *input);
+        const std::vector<double> is = wide ? simulate<double>(run, *input, false)
+                                            : simulate<float>(run, *input, state_precision == "bf16");
+        for (std::size_t i = 0; i < lengths.size(); ++i) {
+            worst[i] = std::max(worst[i], relative(is, should, lengths[i]));
         }
-        worst = std::max(worst, relative(is, should));
     }
     return worst;
+}
+
+double deviation_of(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
+                    Index length, Widening widening)
+{
+    return deviations_of(system, realization, state_precision, {length}, widening)[0];
+}
+
+constexpr double exact_limit = 1e-10;
+
+/// Steps after which the slowest pole has decayed, within what a check may cost.
+Index settling_steps(const ModalSystem& system)
+{
+    const double gap = 1.0 - spectral_radius(system);
+    return static_cast<Index>(std::clamp(4.0 / std::max(gap, 1e-9), 1024.0, 4096.0));
 }
 
 /// Error{unsupported} when even double precision loses the response of the modes in this form.
 void require_exact(const ModalSystem& system, const Realization& realization, const char* why)
 {
-    const double off = deviation_of(system, realization, "f64", 1024, Widening::never);
-    if (!(off <= 1e-10)) {
+    const double off = std::max(rounding_of(system, realization, "f64", Widening::never),
+                                deviation_of(system, realization, "f64", settling_steps(system), Widening::never));
+    if (!(off <= exact_limit)) {
         throw_error(ErrorCode::unsupported, "the " + std::string(name_of(realization.form)) + " form is off by " +
                                                 short_number(off) + " even in double precision, since " + why +
                                                 "; take cascade");
@@ -309,7 +299,7 @@ Shape coefficient_shape(Form form, Index order, Index sections)
     return {};
 }
 
-Realization realize(const ModalSystem& system, Form form)
+Realization realize(const ModalSystem& system, Form form, std::string_view state_precision)
 {
     STILLHOUSE_CHECK(static_cast<Index>(system.readout.size()) == system.order());
     Realization result;
@@ -343,18 +333,24 @@ Realization realize(const ModalSystem& system, Form form)
         result.readout = system.readout;
         break;
     case Form::companion: {
-        c = companion_coefficients(system);
+        const bool single = state_precision != "f64";
+        const double limit = single ? state_precision == "f32" ? 1e-4 : 3e-2 : exact_limit;
+        const std::string what = "the companion form of order " + std::to_string(result.order);
+        const char* const in = single ? state_precision == "f32" ? "single precision" : "a bf16 state"
+                                      : "double precision";
+        c = companion_coefficients(system, single);
         const double radius = companion_radius(c);
         if (!(radius < 1.0)) {
-            throw_error(ErrorCode::unsupported, "the companion form of order " + std::to_string(result.order) +
-                        " is unstable, its coefficients rounded to f32 put a pole at radius " + std::to_string(radius) +
+            throw_error(ErrorCode::unsupported, what + " is unstable, its coefficients rounded to " +
+                        (single ? "f32" : "f64") + " put a pole at radius " + std::to_string(radius) +
                         "; take modal or cascade");
         }
-        const double off = deviation_of(system, result, "f32", 4096, Widening::never);
-        if (!(off <= 1e-4)) {
-            throw_error(ErrorCode::unsupported, "the companion form of order " + std::to_string(result.order) +
-                                                    " is off by " + short_number(off) +
-                                                    " (relative l2) in single precision; take modal or cascade");
+        const double off =
+            std::max(rounding_of(system, result, state_precision, Widening::never),
+                     deviation_of(system, result, state_precision, settling_steps(system), Widening::never));
+        if (!(off <= limit)) {
+            throw_error(ErrorCode::unsupported, what + " is off by " + short_number(off) + " (relative l2) in " + in +
+                                                    "; take modal or cascade");
         }
         break;
     }
@@ -392,6 +388,17 @@ double deviation(const ModalSystem& system, const Realization& realization, std:
                  Index length)
 {
     return deviation_of(system, realization, state_precision, length, Widening::as_run);
+}
+
+std::vector<double> deviations(const ModalSystem& system, const Realization& realization,
+                               std::string_view state_precision, const std::vector<Index>& lengths)
+{
+    return deviations_of(system, realization, state_precision, lengths, Widening::as_run);
+}
+
+double rounding_error(const ModalSystem& system, const Realization& realization, std::string_view state_precision)
+{
+    return rounding_of(system, realization, state_precision, Widening::as_run);
 }
 
 }  // namespace stillhouse::systems

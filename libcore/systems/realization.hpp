@@ -34,16 +34,33 @@ Shape coefficient_shape(Form form, Index order, Index sections);
 /// cascade. `state_precision` as in `deviation`; a narrower state (bf16) asks for 3e-2.
 Form default_form(const ModalSystem& system, std::string_view state_precision = "f32");
 
-/// Error{unsupported} when the companion form, its coefficients rounded to f32, is not stable or does not reproduce the
-/// response, or when modal residues cancel beyond double; the message says why and what to take
-/// instead.
-Realization realize(const ModalSystem& system, Form form);
+/// `state_precision` as in `deviation`. Error{unsupported} when a form other than the cascade is off by more than 1e-10
+/// in double (residues that cancel, poles too near the circle), or when the companion form, its coefficients and state
+/// in that precision, is not stable or off by more than 1e-4 (f64: 1e-10, bf16: 3e-2) in any lag or in thousands of
+/// steps; the message says why and what to take instead.
+Realization realize(const ModalSystem& system, Form form, std::string_view state_precision = "f32");
 
-/// Largest deviation of the realization from the modes over `length` steps, relative l2, of the response of the states
-/// (the first taps aside) to an impulse and to white noise, with arithmetic and state in the given precision: "f64",
-/// "f32" (as it is run: in double where f32 would lose it, recurrence_bank.hpp), or "bf16" (state rounded to bf16 after
-/// every step, arithmetic f32). Infinite when it diverges.
+/// Largest deviation of the realization from the modes (in extended precision) over `length` steps, relative l2, of the
+/// response of the states (the first taps aside) to an impulse and to white noise, with arithmetic and state in the
+/// given precision: "f64", "f32" (as it is run: in double where f32 would lose it, recurrence_bank.hpp), or "bf16"
+/// (state rounded to bf16 after every step, arithmetic f32). Infinite when it diverges.
 double deviation(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
                  Index length);
+
+/// The same over several lengths in one run.
+std::vector<double> deviations(const ModalSystem& system, const Realization& realization,
+                               std::string_view state_precision, const std::vector<Index>& lengths);
+
+/// What rounding the coefficients alone does, over all lags to infinity: the l2 norm of the difference of the two
+/// responses relative to that of the modes, by a Stein equation (exactness.hpp). "f64": the coefficients as they are
+/// stored; "f32" (as it is run, see deviation),
+/// "bf16": rounded as a recurrence in single precision holds them. Infinite when it does not decay.
+double rounding_error(const ModalSystem& system, const Realization& realization, std::string_view state_precision);
+
+/// The modes of a recurrence in any form: sections from its coefficients (of companion, balanced and dense from the
+/// eigenvalues of A), the readout nearest to its response in l2 over all lags. Error{bad_data}: a row that is no
+/// section, a pole on or outside the unit circle; Error{unsupported}: modes further from the recurrence than 1e-9 (of
+/// slow poles, 1e-15 over their distance to the circle).
+ModalSystem modes_of(const Realization& realization);
 
 }  // namespace stillhouse::systems

@@ -103,6 +103,17 @@ Recurrence<T>::Recurrence(std::vector<Realization> filters, Index delay) : delay
     }
 }
 
+template <class T>
+template <class Stored>
+Recurrence<T>::Recurrence(const Recurrence<Stored>& stored)
+    : form_(stored.form_), delay_(stored.delay_), order_(stored.order_), taps_(stored.taps_),
+      table_(stored.table_.begin(), stored.table_.end())
+{
+    for (const auto& f : stored.bank_) {
+        bank_.push_back({f.order, f.pairs, f.sections, f.taps, f.coefficients, f.fir});
+    }
+}
+
 /// Pairs: sign, a = 1 - |Re|, Im, two readouts; then single poles: sign, a, readout; each as an array of its own, so
 /// that a loop over pairs is one over neighbours. States: x1 of all pairs, x2 of all pairs, then the single ones.
 template <class T>
@@ -148,7 +159,7 @@ void Recurrence<T>::append_modal(const Realization& r, Filter& filter)
     }
 }
 
-/// Five numbers a section (states, a = 1 - |k1|, k2, s1, s2; states carries the sign of k1), then the readout.
+/// Six numbers a section (states, which carry the sign of k1, a, rest of a, b, s1, s2), then the readout.
 template <class T>
 void Recurrence<T>::append_cascade(const Realization& r, Filter& filter)
 {
@@ -158,12 +169,11 @@ void Recurrence<T>::append_cascade(const Realization& r, Filter& filter)
         if (row[0] == 0.0) {
             continue;
         }
-        const double sign = row[5] < 0.0 ? -1.0 : 1.0;
-        table_.push_back(static_cast<T>(sign * row[0]));
-        for (int i = 1; i < 5; ++i) {
-            table_.push_back(static_cast<T>(row[i]));
-        }
-        states += static_cast<Index>(row[0]);
+        const AllPass s{static_cast<int>(row[0]), row[5] < 0.0 ? -1.0 : 1.0, row[1], row[2], row[3], row[4]};
+        const SectionNumbers<T> c = section_numbers<T>(s);
+        table_.push_back(static_cast<T>(c.sign * static_cast<T>(s.states)));
+        table_.insert(table_.end(), {c.a, c.rest, c.b, c.s1, c.s2});
+        states += s.states;
         ++filter.sections;
     }
     if (r.coefficients.size() % 6 != 0 || states != r.order || static_cast<Index>(r.readout.size()) < r.order) {
@@ -249,15 +259,15 @@ T Recurrence<T>::advance(const Filter& filter, T u, T* x, T* scratch) const
         return y;
     }
     case Form::cascade: {
-        const T y = dot(c + 5 * filter.sections, x, d);
+        const T y = dot(c + 6 * filter.sections, x, d);
         T w = u;
-        for (Index k = 0; k < filter.sections; ++k, c += 5) {
-            const T sign = c[0] < T(0) ? T(-1) : T(1);
+        for (Index k = 0; k < filter.sections; ++k, c += 6) {
+            const SectionNumbers<T> section{c[0] < T(0) ? T(-1) : T(1), c[1], c[2], c[3], c[4], c[5]};
             if (c[0] == T(2) || c[0] == T(-2)) {
-                w = step_pair(sign, c[1], c[2], c[3], c[4], x, w);
+                w = step_pair(section, x, w);
                 x += 2;
             } else {
-                w = step_single(sign, c[1], c[3], x, w);
+                w = step_single(section, x, w);
                 x += 1;
             }
         }
@@ -331,5 +341,8 @@ void Recurrence<T>::scan(Matrix<const T> u, const Index* filter_of, T* state, Ma
 
 template class Recurrence<float>;
 template class Recurrence<double>;
+template class Recurrence<long double>;
+template Recurrence<long double>::Recurrence(const Recurrence<float>&);
+template Recurrence<long double>::Recurrence(const Recurrence<double>&);
 
 }  // namespace stillhouse::systems

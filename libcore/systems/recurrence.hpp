@@ -18,6 +18,10 @@ public:
     /// Error{bad_data} when a filter is not zero there, has no tap beyond, or is not in the form of the first.
     Recurrence(std::vector<Realization> filters, Index delay);
 
+    /// The coefficients as `stored` rounded them, in the arithmetic of T: what their rounding alone does to a response.
+    template <class Stored>
+    explicit Recurrence(const Recurrence<Stored>& stored);
+
     Index filters() const { return static_cast<Index>(bank_.size()); }
     Index delay() const { return delay_; }
     Index order() const { return order_; }
@@ -30,6 +34,8 @@ public:
     void scan(Matrix<const T> u, const Index* filter_of, T* state, Matrix<T> y) const;
 
 private:
+    template <class Other>
+    friend class Recurrence;
     struct Filter {
         Index order = 0;
         Index pairs = 0;         // modal: complex pairs; cascade: sections of two states

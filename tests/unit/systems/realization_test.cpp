@@ -2,6 +2,7 @@
 // Every form of a recurrence against the naive convolution.
 #include "libcore/base/error.hpp"
 #include "libcore/systems/recurrence.hpp"
+#include "tests/unit/systems/extended.hpp"
 #include "tests/unit/systems/systems_test.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -232,6 +233,148 @@ BOOST_AUTO_TEST_CASE(balanced_gramians_are_equal_and_diagonal)
             }
         }
     }
+}
+
+struct Hard {
+    const char* name;
+    ModalSystem system;
+};
+
+std::vector<double> ones(std::size_t n) { return std::vector<double>(n, 1.0 / std::sqrt(static_cast<double>(n))); }
+
+/// A system of `count` equal pairs.
+ModalSystem repeated(std::size_t count, double m, double v)
+{
+    return {{0.5}, std::vector<Section>(count, Section{2, 1.0, m, v}), ones(2 * count)};
+}
+
+std::vector<Hard> hard_cases()
+{
+    std::vector<Hard> cases{
+        {"a pair three times", repeated(3, std::log(0.97), -0.04)},
+        {"a double pole twice: x4", repeated(2, std::log(0.98), 0.0)},
+        {"a double pole four times: x8", repeated(4, std::log(0.98), 0.0)},
+        {"pairs at 1 - 1e-7", {{0.0}, {{2, 1.0, -1e-7, -0.01}, {2, -1.0, -1e-7, -1.0}}, ones(4)}},
+        {"two real poles near 1 - 1e-7", {{0.0}, {{2, 1.0, -1e-7, 1e-15}}, ones(2)}},
+        {"a constant", {{1.0}, {{1, 1.0, -1e-9, 0.0}}, {std::sqrt(0.5e9)}}},
+        {"a delay: taps alone", {{0.0, 0.0, 0.0, 1.0}, {}, {}}},
+        {"order 0", {{2.0}, {}, {}}},
+        {"order 1", {{0.0}, {{1, -1.0, std::log(0.9), 0.0}}, {1.0}}},
+        {"an odd order", {{0.1}, {{2, 1.0, -0.1, -0.5}, {1, 1.0, -0.02, 0.0}, {2, -1.0, -0.3, 0.01}}, ones(5)}},
+        {"a zero filter with states", {{0.0}, {{2, 1.0, -0.1, -0.5}}, {0.0, 0.0}}},
+    };
+    return cases;
+}
+
+double off_by(const ModalSystem& system, const Realization& r, std::size_t length)
+{
+    std::vector<double> u = noise(11, length);
+    ModalSystem states = system;
+    Realization run_states = r;
+    run_states.fir = {0.0};
+    return extended_distance(run(Recurrence<double>({run_states}, 0), 0, u), extended_answer(states, u));
+}
+
+BOOST_AUTO_TEST_CASE(hard_cases_are_right_in_double_or_refused)
+{
+    for (const Hard& hard : hard_cases()) {
+        for (const Form form : forms) {
+            BOOST_TEST_CONTEXT(hard.name << ", " << name_of(form))
+            {
+                try {
+                    const Realization r = realize(hard.system, form, "f64");
+                    BOOST_TEST(r.order == hard.system.order());
+                    BOOST_TEST(off_by(hard.system, r, 20000) < (form == Form::cascade ? 1e-9 : 1e-10));
+                } catch (const Error& error) {
+                    BOOST_TEST((error.code() == ErrorCode::unsupported));
+                    BOOST_TEST((form != Form::cascade));
+                    BOOST_TEST((hard.system.order() > 1 || spectral_radius(hard.system) > 1.0 - 1e-6));
+                }
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_plain_single_precision_cascade_holds_hard_poles)
+{
+    const std::vector<double> u = noise(12, 30000);
+    for (const Hard& hard : hard_cases()) {
+        BOOST_TEST_CONTEXT(hard.name)
+        {
+            Realization r = realize(hard.system, Form::cascade);
+            r.fir = {0.0};
+            std::vector<double> in;
+            for (const double x : u) {
+                in.push_back(static_cast<float>(x));
+            }
+            const bool near_circle = spectral_radius(hard.system) > 1.0 - 1e-6;
+            const double off =
+                extended_distance(run(Recurrence<float>({r}, 0), 0, in), extended_answer(hard.system, in));
+            BOOST_TEST(off < (near_circle ? 2e-2 : 1e-5));
+        }
+    }
+    // Damping 1e-4 at an angle where neither k1 nor k2 is near 1: rounding them to f32 would cost 1e-3.
+    const ModalSystem swinging{{0.0}, {{2, 1.0, -1e-4, -1.1}, {2, -1.0, -2e-4, -1.3}}, ones(4)};
+    const Realization r = realize(swinging, Form::cascade);
+    BOOST_TEST(rounding_error(swinging, r, "bf16") < 1e-6);
+}
+
+BOOST_AUTO_TEST_CASE(the_error_over_all_lags_is_that_of_the_sum)
+{
+    for (int seed = 0; seed < 4; ++seed) {
+        const ModalSystem system = some_system(seed, 1 + seed % 3, 1, 1);
+        for (const Form form : forms) {
+            BOOST_TEST_CONTEXT(name_of(form) << ", seed " << seed)
+            {
+                Realization r = realize(system, form);
+                for (double& c : form == Form::cascade ? r.readout : r.coefficients) {
+                    c = c == 1.0 || c == 2.0 ? c : c * (1.0 + 1e-4);
+                }
+                std::vector<double> impulse(60000, 0.0);
+                impulse[0] = 1.0;
+                Realization states = r;
+                states.fir = {0.0};
+                const double summed = extended_distance(run(Recurrence<double>({states}, 0), 0, impulse),
+                                                        extended_answer(system, impulse));
+                BOOST_TEST(rounding_error(system, r, "f64") == summed, boost::test_tools::tolerance(1e-6));
+                BOOST_TEST(rounding_error(system, realize(system, form, "f64"), "f64") < 1e-10);
+            }
+        }
+    }
+    const ModalSystem system = some_system(2, 2, 1, 1);
+    Realization unstable = realize(system, Form::dense);
+    for (std::size_t i = 0; i < 5; ++i) {
+        unstable.coefficients[i * 7 + 2 + i] += 1.0;
+    }
+    BOOST_TEST(std::isinf(rounding_error(system, unstable, "f64")));
+}
+
+BOOST_AUTO_TEST_CASE(every_form_becomes_every_other)
+{
+    for (int seed = 0; seed < 6; ++seed) {
+        const ModalSystem system = some_system(seed, seed % 3, 1 + seed % 2, 2);
+        for (const Form from : forms) {
+            const ModalSystem back = modes_of(realize(system, from, "f64"));
+            BOOST_TEST(back.order() == system.order());
+            for (const Form to : forms) {
+                BOOST_TEST_CONTEXT(name_of(from) << " to " << name_of(to) << ", seed " << seed)
+                {
+                    BOOST_TEST((back.fir == system.fir));
+                    BOOST_TEST(off_by(system, realize(back, to, "f64"), 3000) < 1e-8);
+                }
+            }
+        }
+    }
+    for (const Hard& hard : hard_cases()) {
+        BOOST_TEST_CONTEXT(hard.name)
+        {
+            const ModalSystem back = modes_of(realize(hard.system, Form::cascade));
+            BOOST_TEST(off_by(hard.system, realize(back, Form::cascade), 3000) < 1e-7);
+        }
+    }
+    Realization unstable = realize(some_system(1, 1, 1, 1), Form::modal);
+    unstable.coefficients[1] = 1.5;
+    BOOST_CHECK_THROW(modes_of(unstable), Error);
 }
 
 BOOST_AUTO_TEST_CASE(banks_that_contradict_are_refused)

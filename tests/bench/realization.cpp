@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+// How far each form of a recurrence is from its modes, in each precision, on fits of .npy filters: JSON lines, one for
+// each filter, order and form, then one with the quantiles. The reference is the cascade in extended precision.
+// bench_realization STEPS ORDERS FILTERS.npy ...      (ORDERS as 4,8,16; fits at effort fast; 100000 steps: minutes)
+#include "formats/fd.hpp"
+#include "formats/npy.hpp"
+#include "libcore/base/dtype.hpp"
+#include "libcore/base/error.hpp"
+#include "libcore/base/random.hpp"
+#include "libcore/systems/fit.hpp"
+#include "libcore/systems/recurrence_bank.hpp"
+#include "tests/unit/systems/extended.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+using namespace stillhouse;
+using systems::Form;
+using systems::test::Extended;
+
+namespace {
+
+constexpr double near_circle = 1e-6;     // slower poles are listed apart
+
+/// In arithmetic T; bf16: the state rounded after each step.
+template <class T, class Bank>
+std::vector<double> answer_of(const Bank& bank, const std::vector<double>& input, bool bf16)
+{
+    std::vector<T> state(static_cast<std::size_t>(bank.state_size()), T(0));
+    std::vector<double> answer;
+    answer.reserve(input.size());
+    const Index only = 0;
+    for (const double u : input) {
+        const T in = static_cast<T>(u);
+        T out = T(0);
+        bank.step(&in, &only, 1, state.data(), &out);
+        for (T& x : state) {
+            x = bf16 ? static_cast<T>(from_bf16(to_bf16(static_cast<float>(x)))) : x;
+        }
+        answer.push_back(static_cast<double>(out));
+    }
+    return answer;
+}
+
+std::string json(double x)
+{
+    char text[40];
+    std::snprintf(text, sizeof text, "%.6g", x);
+    return std::isfinite(x) ? text : "\"inf\"";
+}
+
+double quantile(const std::vector<double>& sorted, double p)
+{
+    return sorted[static_cast<std::size_t>(p * static_cast<double>(sorted.size() - 1) + 0.5)];
+}
+
+struct Study {
+    std::vector<double> impulse, noise;
+    std::map<std::string, std::vector<double>> usual, slow;      // by "form precision"
+    std::map<std::string, int> refused;
+
+    void add(const std::string& what, bool is_slow, double off) { (is_slow ? slow : usual)[what].push_back(off); }
+
+    void one(const std::string& label, const systems::ModalSystem& fitted)
+    {
+        systems::ModalSystem system = fitted;
+        system.fir = {0.0};
+        const double radius = systems::spectral_radius(system);
+        const bool is_slow = radius > 1.0 - near_circle;
+        const std::vector<Extended> exact_impulse = systems::test::extended_answer(system, impulse);
+        const std::vector<Extended> exact_noise = systems::test::extended_answer(system, noise);
+        for (const Form form : {Form::modal, Form::cascade, Form::companion, Form::balanced, Form::dense}) {
+            for (const char* const precision : {"f64", "f32", "bf16"}) {
+                const std::string what = std::string(systems::name_of(form)) + " " + precision;
+                std::string line = label + ", \"form\": \"" + std::string(systems::name_of(form)) +
+                                   "\", \"state\": \"" + precision + "\", \"gap\": " + json(1.0 - radius);
+                try {
+                    const systems::Realization r = systems::realize(system, form, precision);
+                    const std::string_view state = precision;
+                    // Noise and impulse apart: a state that only decays is rounded to the same side at each step.
+                    auto distance = [&](const std::string& suffix, auto run) {
+                        const double on_noise = systems::test::extended_distance(run(noise), exact_noise);
+                        const double on_impulse = systems::test::extended_distance(run(impulse), exact_impulse);
+                        add(what + suffix + ", noise", is_slow, on_noise);
+                        add(what + suffix + ", impulse", is_slow, on_impulse);
+                        line += ", \"noise" + suffix + "\": " + json(on_noise) + ", \"impulse" + suffix +
+                                "\": " + json(on_impulse);
+                    };
+                    if (state == "f64") {
+                        const systems::Recurrence<double> bank({r}, 0);
+                        distance("", [&](auto& u) { return answer_of<double>(bank, u, false); });
+                    } else {
+                        const systems::Recurrence<float> bank({r}, 0);
+                        distance("", [&](auto& u) { return answer_of<float>(bank, u, state == "bf16"); });
+                    }
+                    if (state == "f32") {
+                        const systems::RecurrenceBank<float> bank({r}, 0);
+                        distance(" as run", [&](auto& u) { return answer_of<float>(bank, u, false); });
+                        line += std::string(", \"in_double\": ") + (bank.in_double() ? "true" : "false");
+                    }
+                } catch (const Error& error) {
+                    ++refused[what];
+                    line += ", \"refused\": \"" + std::string(error.what()) + "\"";
+                }
+                std::printf("{%s}\n", line.c_str());
+            }
+        }
+        std::fflush(stdout);
+    }
+
+    void close() const
+    {
+        for (const auto* set : {&usual, &slow}) {
+            for (const auto& [what, offs] : *set) {
+                std::vector<double> sorted = offs;
+                std::sort(sorted.begin(), sorted.end());
+                const auto found = refused.find(what.substr(0, what.find(", ")));
+                std::printf("{\"summary\": \"%s\", \"near_circle\": %s, \"count\": %zu, \"refused\": %d, \"median\": %s, "
+                            "\"p90\": %s, \"worst\": %s}\n",
+                            what.c_str(), set == &slow ? "true" : "false", sorted.size(),
+                            found == refused.end() ? 0 : found->second, json(quantile(sorted, 0.5)).c_str(),
+                            json(quantile(sorted, 0.9)).c_str(), json(sorted.back()).c_str());
+            }
+        }
+    }
+};
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    if (argc < 4) {
+        std::fprintf(stderr, "bench_realization STEPS ORDERS FILTERS.npy ...\n");
+        return 2;
+    }
+    const auto steps = static_cast<std::size_t>(std::max(1L, std::strtol(argv[1], nullptr, 10)));
+    std::vector<Index> orders;
+    for (const char* p = argv[2]; *p != '\0'; p += *p == ',' ? 1 : 0) {
+        char* end = nullptr;
+        orders.push_back(std::strtol(p, &end, 10));
+        if (end == p) {
+            std::fprintf(stderr, "bench_realization: %s is no list of orders\n", argv[2]);
+            return 2;
+        }
+        p = end;
+    }
+    Study study;
+    study.impulse.assign(steps, 0.0);
+    study.impulse[0] = 1.0;
+    Random random(0, 0x72656c);
+    for (std::size_t t = 0; t < steps; ++t) {
+        study.noise.push_back(static_cast<float>(random.normal()));      // exact in every precision
+    }
+    for (int i = 3; i < argc; ++i) {
+        formats::Fd input = formats::Fd::open_input(argv[i]);
+        const formats::Tensor filters = formats::read_npy(input, argv[i]);
+        const auto length = static_cast<std::size_t>(filters.header.shape.back());
+        const std::string path = argv[i];
+        for (std::size_t row = 0; row * length < static_cast<std::size_t>(filters.header.elements()); ++row) {
+            const float* const from = filters.as<float>() + row * length;
+            const std::vector<double> h(from, from + length);
+            for (const Index order : orders) {
+                systems::FitOptions options;
+                options.effort = systems::Effort::fast;
+                options.order = order;
+                const std::string label = "\"file\": \"" + path.substr(path.rfind('/') + 1) + "\", \"channel\": " +
+                                          std::to_string(row) + ", \"order\": " + std::to_string(order);
+                try {
+                    study.one(label, systems::fit_modal(h, options).system);
+                } catch (const Error& error) {
+                    std::fprintf(stderr, "%s: %s\n", label.c_str(), error.what());
+                }
+            }
+        }
+    }
+    study.close();
+    return 0;
+}
