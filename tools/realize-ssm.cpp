@@ -3,6 +3,7 @@
 
 #include "libcore/base/parallel.hpp"
 #include "tools/filter_options.hpp"
+#include "tools/realization_check.hpp"
 
 namespace {
 
@@ -26,7 +27,8 @@ cli::Tool describe(Settings& s)
         "of its filters keep their accuracy in it, else cascade, the orthogonal all-pass form, which survives "
         "repeated and slow poles. Companion is refused where its coefficients cannot hold the poles.");
     tool.argument(s.input, "MODES",
-                  "a stream of modal-fit, or .npy and .safetensors named ....poles, ....residues, ....fir; "
+                  "a stream of modal-fit or of realize-ssm (to change its form), or "
+                  ".npy and .safetensors named ....poles, ....residues, ....fir; "
                   "default standard input",
                   0, -1);
     tool.shared({.shard = true, .json = true});
@@ -36,7 +38,9 @@ cli::Tool describe(Settings& s)
                 "in which the state will be kept: decides the default form "
                 "and what --check runs")
         .choices({"f64", "f32", "bf16"});
-    tool.option(&s.check, "--check", "", "run each recurrence against its modes; exit 1 above --check-limit");
+    tool.option(&s.check, "--check", "",
+                "run each recurrence against its modes over the filter's length and ten times as far, and "
+                "compute what its rounded coefficients do over all lags; exit 1 above --check-limit");
     tool.option(&s.check_limit, "--check-limit", "X",
                 "largest relative l2 deviation; default 1e-9 in f64, 1e-4 in f32, "
                 "5e-2 with a bf16 state")
@@ -50,8 +54,6 @@ cli::Tool describe(Settings& s)
     tool.see_also({"modal-fit(1)", "generate(1)", "stillhouse-model(5)"});
     return tool;
 }
-
-constexpr Index check_steps = 10000;
 
 /// One form for the tensor: what was asked for, else modal unless one of its filters needs the cascade.
 systems::Form form_of(const Settings& s, const adapters::ModeBank& bank, ThreadPool& pool)
@@ -69,17 +71,6 @@ systems::Form form_of(const Settings& s, const adapters::ModeBank& bank, ThreadP
     return modal ? systems::Form::modal : systems::Form::cascade;
 }
 
-/// First taps behind the lags at which all filters are zero: those belong to a delay, which costs no state.
-Index stored_taps(const std::vector<systems::Realization>& bank)
-{
-    Index taps = 1;
-    for (const systems::Realization& r : bank) {
-        const auto first = std::find_if(r.fir.begin(), r.fir.end() - 1, [](double tap) { return tap != 0.0; });
-        taps = std::max(taps, static_cast<Index>(r.fir.end() - first));
-    }
-    return taps;
-}
-
 cli::Exit run(const Settings& s, cli::Context& context)
 {
     FilterTool tool(context, s.input, {s.select, {}, true}, std::nullopt);
@@ -94,15 +85,16 @@ cli::Exit run(const Settings& s, cli::Context& context)
     tool.each_modes(s.drop_exact, [&](const adapters::ModeBank& bank) {
         const systems::Form form = form_of(s, bank, pool);
         std::vector<systems::Realization> realizations(bank.systems.size());
-        std::vector<double> off(bank.systems.size());
+        std::vector<Check> checks(bank.systems.size());
+        const Index length = bank.length > 0 ? bank.length : unknown_length;
         pool.for_each(bank.rows, [&](Index i) {
             with_context("filter " + std::to_string(bank.first + i), [&] {
                 context.control().throw_if_stopped();
                 const std::size_t at = static_cast<std::size_t>(i);
-                realizations[at] = systems::realize(bank.systems[at], form);
-                off[at] = s.check
-                              ? systems::deviation(bank.systems[at], realizations[at], s.state_precision, check_steps)
-                              : 0.0;
+                realizations[at] = systems::realize(bank.systems[at], form, s.state_precision);
+                if (s.check) {
+                    checks[at] = check_of(bank.systems[at], realizations[at], s.state_precision, length);
+                }
             });
         });
         const Index taps = stored_taps(realizations);
@@ -113,14 +105,25 @@ cli::Exit run(const Settings& s, cli::Context& context)
                               {"order", realizations[at].order}, {"state", state}};
             std::string text = i == 0 ? bank.base + ", " + std::to_string(bank.total) + " filters, " +
                                std::string(systems::name_of(form)) + ": order, numbers of state" +
-                               (s.check ? ", deviation in " + s.state_precision : "") + "\n" : std::string();
+                               (s.check ? ", deviation in " + s.state_precision +
+                                          " over " + std::to_string(length) +
+                                           " and " + std::to_string(10 * length) +
+                                           " steps, of its coefficients over all lags"
+                                         : "") + "\n" : std::string();
             text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(realizations[at].order), 6},
                              {std::to_string(state), 6}});
             if (s.check) {
-                line.emplace_back("deviation", off[at]);
-                text += columns({{short_text(off[at]), 11}}) + (off[at] <= limit ? "" : "  above " + short_text(limit));
-                worst = std::max(worst, off[at]);
-                n_poor += off[at] <= limit ? 0 : 1;
+                const Check& check = checks[at];
+                const double off = check.worst();
+                line.emplace_back("length", length);
+                line.emplace_back("deviation", check.within);
+                line.emplace_back("deviation_beyond", check.beyond);
+                line.emplace_back("rounding", check.rounding);
+                text += columns({{short_text(check.within), 11}, {short_text(check.beyond), 11},
+                                 {short_text(check.rounding), 11}}) +
+                        (off <= limit ? "" : "  above " + short_text(limit));
+                worst = std::max(worst, off);
+                n_poor += off <= limit ? 0 : 1;
             }
             context.result(std::move(line), text);
         }

@@ -15,8 +15,8 @@ constexpr cli::Tool::Shared makes_stream{.threads = false, .dry_run = false, .hi
 // What comes out is text or an array.
 constexpr cli::Tool::Shared makes_text{
     .threads = false, .json = true, .dry_run = false, .history = false, .stream = false};
+const std::vector<std::string> layouts{"stillhouse", "s4d", "stripedhyena"};
 constexpr cli::Tool::Shared makes_bytes{.threads = false, .report = false, .dry_run = false, .history = false};
-
 
 Tool describe(Settings& s)
 {
@@ -86,9 +86,11 @@ Tool describe(Settings& s)
     Tool import_table{"import", ".npy and .safetensors files, and model folders, as a stream"};
     import_table.about(
         "An only .npy is called filter, several by the stems of their names; arrays of .safetensors keep "
-        "theirs. Of a folder (as export writes it) the texts come along, and the stream is a model.");
+        "theirs. Of a folder (as export writes it) the texts come along, and the stream is a model. With --layout the "
+        "modes of S4D or StripedHyena become poles, residues and fir, which realize-ssm takes.");
     import_table.argument(s.files, "FILE", ".npy, .safetensors, folders", 1, -1)
         .shared({.threads = false, .dry_run = false});
+    import_table.option(&s.layout, "--layout", "NAME", "whose arrays they are").choices(layouts);
     import_table.option(&s.name, "--name", "NAME", "name of the only .npy");
     import_table.example("tensor-stream import filters.npy -o filters.mts", "Filters [filters, L] of another program.");
     verb(std::move(import_table), import);
@@ -96,17 +98,23 @@ Tool describe(Settings& s)
     Tool export_table{"export", "a model folder, or a .safetensors file"};
     export_table.about(
         "The folder has config.json, model.safetensors, tokenizer.json and generation_config.json; every tool "
-        "that takes a MODEL reads it. Complex tensors become [..., 2]; activations and notes are left out.");
+        "that takes a MODEL reads it. Complex tensors become [..., 2]; activations and notes are left out. With "
+        "--layout the modes alone, in the arrays of S4D (log_dt, inv_A_real, A_imag, B, C, D; bilinear, as in H3) or "
+        "StripedHyena (poles and residues from lag 0 on, D), F32, in one .safetensors file; refused where F32 loses "
+        "them.");
     export_table.argument(s.files, "FILE", "the stream", 0, 1)
         .shared({.output = false, .threads = false, .dry_run = false, .history = false});
     export_table.option(&s.folder, "-o,--output", "FOLDER", "the folder, or a name that ends in .safetensors")
         .completes("folder");
+    export_table.option(&s.layout, "--layout", "NAME", "for whom").choices(layouts);
     export_table.option(&s.force, "-f,--force", "", "overwrite what exists");
     export_table.check([&s] {
         if (s.folder.empty() || s.folder == "-") {
             throw_error(ErrorCode::bad_argument, "export needs -o FOLDER");
         }
     });
+    export_table.example("modal-fit filters.npy | tensor-stream export --layout s4d -o s4d.safetensors",
+                         "The modes as S4D holds them.");
     export_table.example("tensor-stream export student.mts -o student", "A folder that loads like the teacher's.");
     verb(std::move(export_table), export_);
 

@@ -9,29 +9,11 @@
 #include "tools/adapters/stream_merge.hpp"
 #include "tools/adapters/stream_select.hpp"
 #include "tools/adapters/token_text.hpp"
-#include "tools/cli/context.hpp"
+#include "tools/tensor_stream_layouts.hpp"
 
 #include <algorithm>
 
 namespace stillhouse::tensor_stream {
-
-using cli::Context;
-using cli::Exit;
-
-struct Settings {
-    std::vector<std::string> files;          // what the verb takes
-    std::vector<std::string> drop;
-    Index parts = 0;
-    std::optional<double> tolerance;
-    cli::IndexList ids;
-    bool skip_special = false, lines = false, force = false;
-    std::string name, tokenizer, folder;
-};
-
-inline std::string file_of(const Settings& s, std::size_t at = 0)
-{
-    return s.files.size() > at ? s.files[at] : "-";
-}
 
 inline Exit list(const Settings& s, Context& c)
 {
@@ -106,6 +88,9 @@ inline Exit import(const Settings& s, Context& c)
     c.check_output();
     const adapters::ArrayFiles arrays(s.files, s.name, [&](auto& path) { return c.open_input(path); });
     auto writer = c.create_stream(arrays.info());
+    if (const auto layout = foreign_layout(s)) {
+        return import_layout(c, arrays, *layout, std::move(writer));
+    }
     arrays.each([&](auto& header, auto* data) { writer.write(header, data); });
     writer.finish();
     c.note(std::to_string(writer.tensors_written()) + " tensors");
@@ -114,8 +99,11 @@ inline Exit import(const Settings& s, Context& c)
 
 inline Exit export_(const Settings& s, Context& c)
 {
-    auto reader = c.open_stream(file_of(s));
     const auto overwrite = s.force ? formats::Overwrite::replace : formats::Overwrite::refuse;
+    if (const auto layout = foreign_layout(s)) {
+        return export_layout(s, c, *layout, overwrite);
+    }
+    auto reader = c.open_stream(file_of(s));
     adapters::export_stream(reader, s.folder, overwrite, [&](auto& text) { c.warn(text); }, c.control());
     return Exit::ok;
 }

@@ -44,9 +44,9 @@ inline T step_single(T sign, T a, T s1, T* x, T w)
 }
 
 /// The same numbers as a recurrence in T holds them: k1 = sign (1 - a - rest), k2 = -(1 - b). Rounded to T, k2 and s1
-/// alone would move the modulus of a pole by 1e-7 and the rounded a its angle: of a pole at 1 - 1e-4 that is 1e-3 of its
-/// decay. So a is held in two parts, and a and b take up what the rounding of s1 adds to k1^2 + s1^2 = 1: the product of
-/// the poles, (1 - b)(k1^2 + s1^2), and their sum, k1 (2 - b), stay what they are.
+/// alone would move the modulus of a pole by 1e-7, and a its angle: of a pole at 1 - 1e-4 that is 1e-3 of its decay. So
+/// a is held in two parts, and a and b take up what the rounding of s1 adds to k1^2 + s1^2 = 1: the product of the
+/// poles, (1 - b)(k1^2 + s1^2), and their sum, k1 (2 - b), stay what they are.
 template <class T>
 struct SectionNumbers {
     T sign = T(1);

@@ -6,6 +6,7 @@
 #include "tools/adapters/model_modes.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 namespace stillhouse::adapters {
@@ -124,6 +125,58 @@ std::vector<systems::ModalSystem> systems_of(const Parts& parts)
     return systems;
 }
 
+const std::array<systems::Form, 5> forms{systems::Form::modal, systems::Form::cascade, systems::Form::companion,
+                                         systems::Form::balanced, systems::Form::dense};
+
+/// The form whose tensors are all there.
+std::optional<systems::Form> whole_realization(const Parts& parts)
+{
+    for (const systems::Form form : forms) {
+        if (parts.count("fir") != 0 && parts.count("order") != 0 &&
+            parts.count(std::string(systems::name_of(form))) != 0 &&
+            (form != systems::Form::cascade || parts.count("readout") != 0)) {
+            return form;
+        }
+    }
+    return std::nullopt;
+}
+
+/// The modes of realizations, where a stream brings no others.
+std::vector<systems::ModalSystem> systems_of_realizations(Parts& parts, systems::Form form)
+{
+    formats::Tensor& numbers = parts.at(std::string(systems::name_of(form)));
+    const Shape shape = numbers.header.shape;
+    if (shape.size() != 3) {
+        throw_error(ErrorCode::bad_data, "tensor " + numbers.name() + ": found " + to_string(shape) +
+                                             ", expected three extents (stillhouse-model(5))");
+    }
+    const Index filters = shape[0];
+    numbers.header.shape = {filters, shape[1] * shape[2]};          // a filter's numbers as one row
+    const Rows<double> coefficients = real_rows(numbers, filters);
+    const Rows<double> fir = real_rows(parts.at("fir"), filters);
+    const Rows<double> orders = real_rows(parts.at("order"), filters);
+    std::vector<systems::ModalSystem> systems;
+    for (Index i = 0; i < filters; ++i) {
+        with_context("filter " + std::to_string(i), [&] {
+            const double order = orders.row(i)[0];
+            if (!(order >= 0.0) || order != std::floor(order) || order > 1e6) {
+                throw_error(ErrorCode::bad_data, "order " + std::to_string(order) + " is no number of states");
+            }
+            systems::Realization r;
+            r.form = form;
+            r.order = static_cast<Index>(order);
+            r.fir.assign(fir.row(i).begin(), fir.row(i).end());
+            r.coefficients.assign(coefficients.row(i).begin(), coefficients.row(i).end());
+            if (form == systems::Form::cascade) {
+                const Rows<double> readout = real_rows(parts.at("readout"), filters);
+                r.readout.assign(readout.row(i).begin(), readout.row(i).end());
+            }
+            systems.push_back(systems::modes_of(r));
+        });
+    }
+    return systems;
+}
+
 /// ssm.fir, .order, .<form> and, for the cascade, .readout.
 std::vector<formats::Tensor> realization_tensors(const std::vector<systems::Realization>& bank, Index taps)
 {
@@ -174,12 +227,32 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
         return members.count(last_part(name)) != 0 && last_part(parent(name)) != "filter_modes" &&
                last_part(parent(name)) != "ssm" && formats::glob_matches(run.select, base_of(name));
     };
+    // Realizations whose modes do not come before them: read, and replaced.
+    auto is_realization = [&](const std::string& name) {
+        const std::string owner = parent(name);
+        const std::string front = parent(owner);
+        return last_part(owner) == "ssm" &&
+               formats::glob_matches(run.select, front.empty() ? "filter" : front + ".filter");
+    };
+    std::set<std::string> with_modes;
     const ShardPlan shards = plan_shards(
-        input, plan, run, [&](const std::string& name) { return is_member(name) && last_part(name) == "fir"; },
+        input, plan, run,
+        [&](const std::string& name) {
+            if (last_part(name) != "fir") {
+                return false;
+            }
+            if (is_member(name)) {
+                with_modes.insert(realization_base(base_of(name)));
+                return true;
+            }
+            return is_realization(name) && with_modes.count(parent(name)) == 0;
+        },
         [](const formats::TensorHeader& header) { return header.shape.empty() ? Index{1} : header.shape[0]; });
     std::map<std::string, Parts> groups;         // not yet realized
     std::vector<std::string> begun;              // their bases, in the order of appearance
     std::set<std::string> done;
+    std::map<std::string, Parts> realized;       // `....ssm` that came without modes
+    std::map<std::string, Index> lengths;        // of the filters that passed
     std::vector<formats::Tensor> held;           // a filter that may be dropped, and what follows with its name
     Index items = 0;
     Index worked = 0;
@@ -195,38 +268,38 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
         }
         held.clear();
     };
-    auto realize = [&](const std::string& base) {
-        with_context("tensor " + base, [&] {
-            std::vector<systems::ModalSystem> systems = systems_of(groups.at(base));
-            const Index rows = static_cast<Index>(systems.size());
-            const Index taps = systems.empty() ? 1 : static_cast<Index>(systems.front().fir.size());
-            const std::optional<formats::Share> share = shards.share(items++, rows);
-            groups.erase(base);
-            done.insert(base);
-            if (!share) {
-                return;
-            }
-            ModeBank bank{base, rows, share->first, share->count, {}};
-            bank.systems.assign(systems.begin() + share->first, systems.begin() + share->first + share->count);
-            ++worked;
-            for (formats::Tensor& result : realization_tensors(work(bank), taps)) {
-                result.header.name = realization_base(base) + "." + result.header.name;
-                shards.mark(result.header, *share, rows);
-                write(result);
-            }
-        });
+    auto realize = [&](const std::string& base, std::vector<systems::ModalSystem> systems) {
+        const Index rows = static_cast<Index>(systems.size());
+        const Index taps = systems.empty() ? 1 : static_cast<Index>(systems.front().fir.size());
+        const std::optional<formats::Share> share = shards.share(items++, rows);
+        done.insert(base);
+        if (!share) {
+            return;
+        }
+        ModeBank bank{base, rows, share->first, share->count, lengths.count(base) != 0 ? lengths.at(base) : 0, {}};
+        bank.systems.assign(systems.begin() + share->first, systems.begin() + share->first + share->count);
+        ++worked;
+        for (formats::Tensor& result : realization_tensors(work(bank), taps)) {
+            result.header.name = realization_base(base) + "." + result.header.name;
+            shards.mark(result.header, *share, rows);
+            write(result);
+        }
     };
     auto realize_complete = [&](const std::string& except) {
         for (const std::string& base : begun) {
             const auto found = groups.find(base);
             if (base != except && found != groups.end() && complete(found->second)) {
-                realize(base);
+                with_context("tensor " + base, [&] { realize(base, systems_of(found->second)); });
+                groups.erase(found);
             }
         }
     };
 
     for (Frame frame = input.next(); frame != Frame::end; frame = input.next()) {
         const std::string name = frame == Frame::tensor ? input.header().name : std::string();
+        if (last_part(name) == "filter" && !input.header().shape.empty()) {
+            lengths[name] = input.header().shape.back();
+        }
         const bool member = !name.empty() && is_member(name);
         const std::string base = member ? base_of(name) : std::string();
         if (!held.empty() && (!member || base != held.front().name()) &&
@@ -256,6 +329,17 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
                    std::any_of(done.begin(), done.end(),
                                [&](const std::string& of) { return realization_base(of) == parent(name); })) {
             // Replaced.
+        } else if (!name.empty() && input.is_stream() && is_realization(name)) {
+            const std::string owner = parent(name);
+            Parts& parts = realized[owner];
+            parts.insert_or_assign(last_part(name), input.read());
+            if (const std::optional<systems::Form> form = whole_realization(parts)) {
+                const std::string front = parent(owner);
+                with_context("tensor " + owner, [&] {
+                    realize(front.empty() ? "filter" : front + ".filter", systems_of_realizations(parts, *form));
+                });
+                realized.erase(owner);
+            }
         } else if (drop_filters &&
                    ((held.empty() && last_part(name) == "filter" && formats::glob_matches(run.select, name)) ||
                     !held.empty())) {
@@ -266,6 +350,10 @@ Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, form
     }
     release(0);
     realize_complete(std::string());
+    for (const auto& [owner, parts] : realized) {
+        throw_error(ErrorCode::bad_data, "tensor " + owner + ": a realization that is not whole, expected fir, order, "
+                    "a form and, of a cascade, readout");
+    }
     for (const auto& [base, parts] : groups) {
         if (parts.count("poles") + parts.count("residues") + parts.count("sections") + parts.count("cascade") > 0) {
             std::string found;

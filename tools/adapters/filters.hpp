@@ -134,13 +134,14 @@ std::vector<formats::Tensor> fit_tensors(const std::vector<systems::Fit>& fits, 
 struct ModeBank {
     std::string base;
     Index total = 0, first = 0, rows = 0;
+    Index length = 0;                                    // lags of the filters, 0 where they did not come along
     std::vector<systems::ModalSystem> systems;           // all with the same number of first taps
 };
 using ModeWork = std::function<std::vector<systems::Realization>(const ModeBank&)>;
 
 /// As each_filter, for `....poles`, `.residues`, `.fir`, `.order`, `.sections`, `.cascade`, wherever they come from:
-/// writes
-/// `....ssm.*` after the last of them. drop_filters: leaves out the filters that are realized.
+/// writes `....ssm.*` after the last of them. Of a stream that holds `....ssm.*` alone, their modes.
+/// drop_filters: leaves out the filters that are realized.
 Index each_modes(ArrayInput& input, ArrayInput* plan, const FilterRun& run, formats::StreamWriter* writer,
                  bool drop_filters, const ModeWork& work);
 
