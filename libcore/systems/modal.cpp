@@ -88,7 +88,9 @@ std::vector<Section> separated(std::vector<Section> sections)
         if (s.states == 2 && std::fabs(s.v) < 1e-14 * s.m * s.m) {
             s.v = 1e-12 * s.m * s.m;
         }
-        for (bool moved = true; moved;) {
+        // Twice as far each time: poles within an ulp of the circle do not move by a millionth of their distance.
+        double step = 1e-6;
+        for (bool moved = true; moved && step < 1.0; step *= 2.0) {
             moved = false;
             const SectionPoles mine = poles_of(s);
             for (std::size_t j = 0; j < k && !moved; ++j) {
@@ -100,7 +102,7 @@ std::vector<Section> separated(std::vector<Section> sections)
                 }
             }
             if (moved) {
-                s.m *= 1.0 + 1e-6;
+                s.m *= 1.0 + step;
             }
         }
     }
