@@ -169,9 +169,10 @@ double relative(const std::vector<double>& is, const std::vector<Extended>& shou
     return std::isfinite(ratio) ? ratio : std::numeric_limits<double>::infinity();
 }
 
-/// The realization's answer to `input`, in arithmetic T, the state rounded to bf16 after each step if asked.
+/// The realization's answer to `input`, in arithmetic T, the states named in `rounded` rounded to bf16 after each step.
 template <class T>
-std::vector<double> simulate(const Realization& realization, const std::vector<double>& input, bool bf16_state)
+std::vector<double> simulate(const Realization& realization, const std::vector<double>& input,
+                             const std::vector<bool>& rounded)
 {
     const Recurrence<T> recurrence({realization}, 0);
     std::vector<T> state(static_cast<std::size_t>(recurrence.state_size()), T(0));
@@ -182,10 +183,8 @@ std::vector<double> simulate(const Realization& realization, const std::vector<d
         const T in = static_cast<T>(u);
         T out = T(0);
         recurrence.step(&in, &filter, 1, state.data(), &out);
-        if (bf16_state) {
-            for (T& x : state) {
-                x = static_cast<T>(from_bf16(to_bf16(static_cast<float>(x))));
-            }
+        for (std::size_t i = 0; i < rounded.size(); ++i) {
+            state[i] = rounded[i] ? static_cast<T>(from_bf16(to_bf16(static_cast<float>(state[i])))) : state[i];
         }
         output.push_back(static_cast<double>(out));
     }
@@ -234,11 +233,12 @@ std::vector<double> deviations_of(const ModalSystem& system, const Realization& 
     if (!impulse.empty()) {
         impulse[0] = 1.0;
     }
+    const std::vector<bool> rounded = state_precision == "bf16" ? bf16_states(run) : std::vector<bool>();
     std::vector<double> worst(lengths.size(), 0.0);
     for (const std::vector<double>* input : {&impulse, &noise}) {
         const std::vector<Extended> should = extended_answer(system, *input);
-        const std::vector<double> is = wide ? simulate<double>(run, *input, false)
-                                            : simulate<float>(run, *input, state_precision == "bf16");
+        const std::vector<double> is = wide ? simulate<double>(run, *input, {})
+                                            : simulate<float>(run, *input, rounded);
         for (std::size_t i = 0; i < lengths.size(); ++i) {
             worst[i] = std::max(worst[i], relative(is, should, lengths[i]));
         }
@@ -382,6 +382,20 @@ Form default_form(const ModalSystem& system, std::string_view state_precision)
         }
         return Form::cascade;
     }
+}
+
+std::vector<bool> bf16_states(const Realization& realization)
+{
+    std::vector<bool> rounded(static_cast<std::size_t>(realization.order), true);
+    std::size_t state = 0;
+    for (std::size_t k = 0; realization.form == Form::cascade && k + 6 <= realization.coefficients.size(); k += 6) {
+        const double* row = realization.coefficients.data() + k;      // states, a, k2, s1, s2, sign
+        const double s = row[0] == 2.0 ? std::min(row[3], row[4]) : row[3];
+        for (int i = 0; i < static_cast<int>(row[0]); ++i) {
+            rounded.at(state++) = s * s >= 4e-3;
+        }
+    }
+    return rounded;
 }
 
 double deviation(const ModalSystem& system, const Realization& realization, std::string_view state_precision,

@@ -40,10 +40,15 @@ Form default_form(const ModalSystem& system, std::string_view state_precision = 
 /// steps; the message says why and what to take instead.
 Realization realize(const ModalSystem& system, Form form, std::string_view state_precision = "f32");
 
+/// The states that a recurrence with a bf16 state rounds to it after each step, [order]. Of a cascade those of sections
+/// whose poles are 1e-3 and more inside the circle (s1^2, s2^2 >= 4e-3): a slower one would forget at the pace of its
+/// rounding instead of its own, and stays f32. In the other forms slow and fast states mix: all.
+std::vector<bool> bf16_states(const Realization& realization);
+
 /// Largest deviation of the realization from the modes (in extended precision) over `length` steps, relative l2, of the
 /// response of the states (the first taps aside) to an impulse and to white noise, with arithmetic and state in the
 /// given precision: "f64", "f32" (as it is run: in double where f32 would lose it, recurrence_bank.hpp), or "bf16"
-/// (state rounded to bf16 after every step, arithmetic f32). Infinite when it diverges.
+/// (bf16_states rounded after every step, arithmetic f32). Infinite when it diverges.
 double deviation(const ModalSystem& system, const Realization& realization, std::string_view state_precision,
                  Index length);
 

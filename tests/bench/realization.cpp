@@ -26,9 +26,10 @@ namespace {
 
 constexpr double near_circle = 1e-6;     // slower poles are listed apart
 
-/// In arithmetic T; bf16: the state rounded after each step.
+/// In arithmetic T; the states named in `rounded` are rounded to bf16 after each step.
 template <class T, class Bank>
-std::vector<double> answer_of(const Bank& bank, const std::vector<double>& input, bool bf16)
+std::vector<double> answer_of(const Bank& bank, const std::vector<double>& input,
+                              const std::vector<bool>& rounded = {})
 {
     std::vector<T> state(static_cast<std::size_t>(bank.state_size()), T(0));
     std::vector<double> answer;
@@ -38,8 +39,8 @@ std::vector<double> answer_of(const Bank& bank, const std::vector<double>& input
         const T in = static_cast<T>(u);
         T out = T(0);
         bank.step(&in, &only, 1, state.data(), &out);
-        for (T& x : state) {
-            x = bf16 ? static_cast<T>(from_bf16(to_bf16(static_cast<float>(x)))) : x;
+        for (std::size_t i = 0; i < rounded.size(); ++i) {
+            state[i] = rounded[i] ? static_cast<T>(from_bf16(to_bf16(static_cast<float>(state[i])))) : state[i];
         }
         answer.push_back(static_cast<double>(out));
     }
@@ -92,14 +93,15 @@ struct Study {
                     };
                     if (state == "f64") {
                         const systems::Recurrence<double> bank({r}, 0);
-                        distance("", [&](auto& u) { return answer_of<double>(bank, u, false); });
+                        distance("", [&](auto& u) { return answer_of<double>(bank, u); });
                     } else {
                         const systems::Recurrence<float> bank({r}, 0);
-                        distance("", [&](auto& u) { return answer_of<float>(bank, u, state == "bf16"); });
+                        const auto rounded = state == "bf16" ? systems::bf16_states(r) : std::vector<bool>();
+                        distance("", [&](auto& u) { return answer_of<float>(bank, u, rounded); });
                     }
                     if (state == "f32") {
                         const systems::RecurrenceBank<float> bank({r}, 0);
-                        distance(" as run", [&](auto& u) { return answer_of<float>(bank, u, false); });
+                        distance(" as run", [&](auto& u) { return answer_of<float>(bank, u); });
                         line += std::string(", \"in_double\": ") + (bank.in_double() ? "true" : "false");
                     }
                 } catch (const Error& error) {
