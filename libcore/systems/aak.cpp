@@ -5,6 +5,7 @@
 #include "libcore/base/error.hpp"
 #include "libcore/systems/cascade.hpp"
 #include "libcore/systems/error_norms.hpp"
+#include "libcore/systems/finite.hpp"
 #include "libcore/systems/lanczos.hpp"
 
 #include <Eigen/Dense>
@@ -156,11 +157,7 @@ Fit fit_hankel(std::span<const double> h, const FitOptions& options, const Contr
         throw_error(ErrorCode::bad_argument, "order " + std::to_string(d) + " and " + std::to_string(K) +
                     " first taps of " + std::to_string(h.size()) + " lags; expected order >= 0 and 1 <= taps <= lags");
     }
-    for (std::size_t t = 0; t < h.size(); ++t) {
-        if (!std::isfinite(h[t])) {
-            throw_error(ErrorCode::bad_data, "lag " + std::to_string(t) + " is not a finite number");
-        }
-    }
+    require_finite(h);
     Fit fit;
     fit.system.fir.assign(h.begin(), h.begin() + K);
     VectorXd g = Map<const VectorXd>(h.data() + K, N);

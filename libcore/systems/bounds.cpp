@@ -2,6 +2,7 @@
 // What no system of a given order can do better: lower bounds of the l2 error from weighted windows.
 #include "libcore/base/error.hpp"
 #include "libcore/systems/bound_ascent.hpp"
+#include "libcore/systems/finite.hpp"
 #include "libcore/systems/hankel.hpp"
 
 #include <algorithm>
@@ -67,11 +68,7 @@ void take_flat(const std::vector<double>& g, Index q, std::span<const Index> ord
 std::vector<double> l2_lower_bounds(std::span<const double> h, std::span<const Index> orders, const Control& control,
                                     const BoundOptions& options)
 {
-    for (std::size_t t = 0; t < h.size(); ++t) {
-        if (!std::isfinite(h[t])) {
-            throw_error(ErrorCode::bad_data, "lag " + std::to_string(t) + " is not a finite number");
-        }
-    }
+    require_finite(h);
     for (const Index d : orders) {
         if (d < 0) {
             throw_error(ErrorCode::bad_argument,

@@ -4,6 +4,7 @@
 
 #include "libcore/base/error.hpp"
 #include "libcore/systems/cascade.hpp"
+#include "libcore/systems/finite.hpp"
 #include "libcore/systems/lanczos.hpp"
 
 #include <Eigen/Dense>
@@ -75,17 +76,14 @@ ErrorNorms error_norms(std::span<const double> h, const ModalSystem& system, con
     const Index N = std::max<Index>(static_cast<Index>(h.size()) - K, 0);
     const Index d = system.order();
     STILLHOUSE_CHECK(static_cast<Index>(system.readout.size()) == d);
-    VectorXd g(N);
-    for (Index t = 0; t < N; ++t) {
-        g(t) = h[static_cast<std::size_t>(K + t)];
-        if (!std::isfinite(g(t))) {
-            throw_error(ErrorCode::bad_data, "lag " + std::to_string(K + t) + " is not a finite number");
-        }
-    }
+    const std::size_t behind = std::min(static_cast<std::size_t>(K), h.size());
+    require_finite(h.subspan(behind), behind);
+    VectorXd g = Map<const VectorXd>(h.data() + behind, N);
     ErrorNorms norms;
     const double largest = N > 0 ? g.cwiseAbs().maxCoeff() : 0.0;
     if (largest == 0.0) {
-        const bool silent = std::all_of(system.readout.begin(), system.readout.end(), [](double c) { return c == 0.0; });
+        const bool silent =
+            std::all_of(system.readout.begin(), system.readout.end(), [](double c) { return c == 0.0; });
         norms.l2 = norms.h2 = norms.hankel = silent ? 0.0 : std::numeric_limits<double>::infinity();
         return norms;
     }

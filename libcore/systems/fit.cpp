@@ -4,6 +4,7 @@
 
 #include "libcore/base/error.hpp"
 #include "libcore/systems/aak.hpp"
+#include "libcore/systems/finite.hpp"
 #include "libcore/systems/fit_search.hpp"
 #include "libcore/systems/hankel.hpp"
 #include "libcore/systems/mode_columns.hpp"
@@ -55,11 +56,7 @@ MatrixXd best_coefficients(const MatrixXd& B, const MatrixXd& g)
 
 void check(std::span<const double> h, const FitOptions& options)
 {
-    for (std::size_t t = 0; t < h.size(); ++t) {
-        if (!std::isfinite(h[t])) {
-            throw_error(ErrorCode::bad_data, "lag " + std::to_string(t) + " is not a finite number");
-        }
-    }
+    require_finite(h);
     const Index length = static_cast<Index>(h.size());
     if (options.order < 0 || options.fir_taps < 1 || options.min_separation < 0.0 || options.max_radius < 0.0 ||
         options.max_radius >= 1.0) {

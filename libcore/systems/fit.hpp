@@ -40,8 +40,9 @@ struct Fit {
     Index iterations = 0;
 };
 
-/// Variable projection from the starts of varpro.hpp; the best is kept. Deterministic.
-/// Error{bad_data} on NaN or when order > (L - K) / 2 lags are there to see.
+/// Variable projection from the starts of fit_search.hpp; the best is kept. Deterministic.
+/// Error{bad_data} on NaN or when order > (L - K) / 2 lags are there to see; Error{bad_argument}: an option out of its
+/// range; Error{unsupported}: options that exclude each other, a Hankel optimum that rounding loses.
 Fit fit_modal(std::span<const double> h, const FitOptions& options, const Control& control = {});
 
 /// The fits of several orders (ascending), sharing work between them.

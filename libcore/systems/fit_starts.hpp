@@ -51,15 +51,12 @@ public:
     /// where there are fewer.
     std::vector<Section> sections(Index order) const;
 
-    /// Moduli of the eigenvalues that belong to the vectors, descending.
-    const std::vector<double>& values() const { return values_; }
-
 private:
     Index rows_ = 0;
     Index columns_ = 0;
     std::vector<double> vectors_;            // [columns, rows]
     std::vector<double> ratio_;              // a_{i+1} / a_i of the metric, or empty
-    std::vector<double> values_;
+    std::vector<double> values_;             // moduli of the eigenvalues that belong to the vectors, descending
 };
 
 }  // namespace stillhouse::systems

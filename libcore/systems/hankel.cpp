@@ -3,6 +3,7 @@
 #include "libcore/systems/hankel.hpp"
 
 #include "libcore/base/error.hpp"
+#include "libcore/systems/finite.hpp"
 #include "libcore/systems/lanczos.hpp"
 
 #include <Eigen/Eigenvalues>
@@ -39,11 +40,7 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
         throw_error(ErrorCode::bad_argument, "asked for " + std::to_string(options.top) +
                     " singular values; at least 1 is needed");
     }
-    for (std::size_t t = 0; t < h.size(); ++t) {
-        if (!std::isfinite(h[t])) {
-            throw_error(ErrorCode::bad_data, "lag " + std::to_string(t) + " is not a finite number");
-        }
-    }
+    require_finite(h);
     Spectrum result;
     if (h.size() < 2) {
         result.order_99 = result.order_999 = 0;
@@ -62,7 +59,6 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
         largest = std::max(largest, std::fabs(x));
     }
     result.sigma.assign(static_cast<std::size_t>(top), 0.0);
-    result.sign.assign(static_cast<std::size_t>(top), 0.0);
     if (largest == 0.0) {
         result.order_99 = result.order_999 = 0;
         return result;
@@ -109,7 +105,6 @@ Spectrum hankel_spectrum(std::span<const double> h, const SpectrumOptions& optio
     for (Index i = 0; i < top; ++i) {
         const double value = values[static_cast<std::size_t>(i)];
         result.sigma[static_cast<std::size_t>(i)] = std::fabs(value) * largest;
-        result.sign[static_cast<std::size_t>(i)] = rows == cols ? (value < 0.0 ? -1.0 : 1.0) : 0.0;
         result.rank += std::fabs(value) > floor ? 1 : 0;
     }
     result.floor = floor * largest;

@@ -19,7 +19,6 @@ enum class HankelOperator { zero, window };
 
 struct Spectrum {
     std::vector<double> sigma;        // descending, min(top, size) Hankel singular values
-    std::vector<double> sign;         // of the eigenvalue, where the operator is square (else 0)
     Index rank = 0;                   // numerical: sigma above the rounding of the input, of those computed
     bool rank_is_least = false;       // all computed are above it, and there are more: the rank is at least that
     double floor = 0.0;               // that threshold

@@ -26,17 +26,7 @@ public:
     explicit ModeColumns(std::span<const Section> sections);
     Index order() const { return order_; }
 
-    /// A factor of the Gram matrix of [Phi, T Phi, g ...] beyond the last row, where g is zero, [its columns]^2.
-Eigen::MatrixXd endless_tail(const FitProblem& problem, std::span<const Section> sections);
-
-/// Samples [N, columns] in the metric of the problem's spectrum, [2 bins, columns].
-Eigen::MatrixXd in_spectrum(const FitProblem& problem, const Eigen::MatrixXd& samples);
-
-/// A power spectrum given at equally spaced frequencies 0 .. pi, at the bins of a transform of fft_size(2 N) (linear
-/// between), of mean 1 over the circle: white input makes the metric l2.
-std::vector<double> spectrum_at_bins(const std::vector<double>& power, Index N);
-
-/// Rows t0 .. t0 + rows - 1 of Phi into the first columns of `to`; t0 a multiple of the block, rows <= block.
+    /// Rows t0 .. t0 + rows - 1 of Phi into the first columns of `to`; t0 a multiple of the block, rows <= block.
     void fill(Index t0, Index rows, Eigen::Ref<Eigen::MatrixXd> to) const;
 
 private:

@@ -29,7 +29,6 @@ struct BlockedSignal {
 
 /// Dense matrices are row-major with a step that is a multiple of eight, 64-byte aligned, and padded by zeros.
 struct ModeKernels {
-    const char* name;
     /// E_t and F_t of every lane (t a whole number, below 2^50), to a few units in the last place.
     void (*modes)(const ModeLanes& s, double t, double* E, double* F);
     /// S[(4 k + 2 a + b) lanes^2 + i lanes + j] = sum_{t < horizon} (t / N)^k X^a_i(t) X^b_j(t), k = 0 .. 2, X^0 = E,

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops of variable projection as compiled for avx512.
+// The loops of variable projection as compiled for AVX-512.
 #include "libcore/systems/mode_kernels_level.hpp"
 
 namespace stillhouse::systems {
 
-const ModeKernels mode_kernels_avx512 = mode_kernels_here("avx512");
+const ModeKernels mode_kernels_avx512 = mode_kernels_here();
 
 }  // namespace stillhouse::systems

@@ -472,9 +472,9 @@ void append_rows(Index n, double* R, Index step, double* M, Index m_step)
     }
 }
 
-constexpr ModeKernels mode_kernels_here(const char* name)
+constexpr ModeKernels mode_kernels_here()
 {
-    return {name, modes, gram, correlate, cholesky, solve, append_rows, downdate};
+    return {modes, gram, correlate, cholesky, solve, append_rows, downdate};
 }
 
 #undef STILLHOUSE_INLINE
