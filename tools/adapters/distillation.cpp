@@ -160,15 +160,7 @@ void Distillation<T>::train(training::LayerwiseTrainer<T>& trainer, const Pace& 
             tokens += piece.size();
             views.push_back(&piece);
         }
-        std::vector<double> losses;
-        try {
-            losses = trainer.step(views);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::bad_data) {
-                throw;
-            }
-            throw TrainingWatch::Diverged(error.what());
-        }
+        const std::vector<double> losses = TrainingWatch::guarded_step([&] { return trainer.step(views); });
         ++done.steps;
         done.tokens += tokens;
         done.position = source.position();

@@ -156,7 +156,7 @@ private:
         return options;
     }
 
-    /// What `fit` returns, or why it refuses the filter.
+    /// What `make` returns, or why it refuses the filter.
     template <class Make>
     FitResult attempt(Index order, Index i, Make&& make) const
     {

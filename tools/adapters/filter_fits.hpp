@@ -27,7 +27,6 @@ public:
     LagWeights() = default;
     explicit LagWeights(formats::Fd file);               // Error{bad_data}: shape, type
 
-    bool empty() const { return values_.empty(); }
     bool one_for_each() const { return each_; }
     /// Of filter `row` of the whole tensor; empty: none given. Error{bad_data}: they do not fit the tensor.
     std::span<const double> of(const FilterBank& bank, Index row) const;

@@ -69,12 +69,25 @@ public:
     /// The result is safe where it was to go: checkpoints go.
     void done();
 
-    /// Error out of a trainer's step: the loss is not finite.
+    /// The loss has left where it began.
     struct Diverged : std::exception {
         explicit Diverged(std::string text) : text_(std::move(text)) {}
         const char* what() const noexcept override { return text_.c_str(); }
         std::string text_;
     };
+    /// A trainer's step, Error{bad_data} out of which means a loss that is not finite: Diverged.
+    template <class Step>
+    static auto guarded_step(Step&& step)
+    {
+        try {
+            return step();
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::bad_data) {
+                throw;
+            }
+            throw Diverged(error.what());
+        }
+    }
 
 private:
     void kept(const Error& error);

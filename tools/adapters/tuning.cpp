@@ -157,15 +157,7 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
         if (pieces.empty()) {
             break;
         }
-        double loss = 0.0;
-        try {
-            loss = trainer.step(pieces, teacher);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::bad_data) {
-                throw;
-            }
-            throw TrainingWatch::Diverged(error.what());
-        }
+        const double loss = TrainingWatch::guarded_step([&] { return trainer.step(pieces, teacher); });
         ++done.steps;
         done.tokens += tokens;
         done.losses.push_back(loss);
