@@ -392,7 +392,7 @@ std::vector<bool> bf16_states(const Realization& realization)
         const double* row = realization.coefficients.data() + k;      // states, a, k2, s1, s2, sign
         const double s = row[0] == 2.0 ? std::min(row[3], row[4]) : row[3];
         for (int i = 0; i < static_cast<int>(row[0]); ++i) {
-            rounded.at(state++) = s * s >= 4e-3;
+            rounded.at(state++) = s * s >= 1e-2;
         }
     }
     return rounded;

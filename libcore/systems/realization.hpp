@@ -41,7 +41,7 @@ Form default_form(const ModalSystem& system, std::string_view state_precision = 
 Realization realize(const ModalSystem& system, Form form, std::string_view state_precision = "f32");
 
 /// The states that a recurrence with a bf16 state rounds to it after each step, [order]. Of a cascade those of sections
-/// whose poles are 1e-3 and more inside the circle (s1^2, s2^2 >= 4e-3): a slower one would forget at the pace of its
+/// whose poles are 2.5e-3 and more inside the circle (s1^2, s2^2 >= 1e-2): a slower one would forget at the pace of its
 /// rounding instead of its own, and stays f32. In the other forms slow and fast states mix: all.
 std::vector<bool> bf16_states(const Realization& realization);
 
