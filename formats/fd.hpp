@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace stillhouse::formats {
 
@@ -33,6 +34,10 @@ public:
     std::size_t read_some(std::byte* to, std::size_t n);
     /// Error{io} (disc full ...), Error{broken_pipe} when the reader is gone, Error{stopped}.
     void write_full(const std::byte* from, std::size_t n);
+    void write_full(std::string_view text)
+    {
+        write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    }
     bool is_terminal() const;
     bool is_regular() const;
     /// Bytes from the present position to the end of a regular file; nothing for pipes and devices.

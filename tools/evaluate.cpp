@@ -5,7 +5,6 @@
 #include "tools/model_run.hpp"
 
 #include <set>
-#include <span>
 
 namespace {
 
@@ -127,7 +126,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
     }
     if (items) {
         const std::string lines = report.item_lines();
-        items->fd().write_full(std::as_bytes(std::span(lines)).data(), lines.size());
+        items->fd().write_full(lines);
         items->commit();
     }
     context.result(report.json(), report.table(s.markdown ? adapters::Table::markdown : adapters::Table::text));

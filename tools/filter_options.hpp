@@ -131,7 +131,7 @@ public:
         if (plot_) {
             const std::string svg = adapters::draw_svg(plot);
             formats::AtomicFile file = context_.create_file(*plot_);
-            file.fd().write_full(reinterpret_cast<const std::byte*>(svg.data()), svg.size());
+            file.fd().write_full(svg);
             file.commit();
         }
         if (writer_) {

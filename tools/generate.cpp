@@ -131,8 +131,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
     context.report().insert(context.report().end(), outcome.stats.begin(), outcome.stats.end());
     if (s.stats) {
         const std::string line = formats::to_json(outcome.stats) + "\n";
-        formats::Fd(2, "standard error", false)
-            .write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
+        formats::Fd(2, "standard error", false).write_full(line);
     }
     return cli::Exit::ok;
 }

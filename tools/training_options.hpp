@@ -129,7 +129,7 @@ inline std::optional<std::string> changed_option(const TrainingOptions& s, const
 
 inline void write_text(formats::AtomicFile file, const std::string& text)
 {
-    file.fd().write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    file.fd().write_full(text);
     file.commit();
 }
 

@@ -133,8 +133,7 @@ void write_folder(const std::string& folder, formats::Overwrite overwrite, const
     for (std::size_t i = 0; i < texts.size(); ++i) {
         if (contents.text[i]) {
             formats::AtomicFile file(folder + "/" + texts[i], overwrite);
-            file.fd().write_full(reinterpret_cast<const std::byte*>(contents.text[i]->data()),
-                                 contents.text[i]->size());
+            file.fd().write_full(*contents.text[i]);
             file.commit();
         }
     }

@@ -50,7 +50,7 @@ formats::List kept_history(const formats::Map& metadata)
 
 void write_bytes(formats::AtomicFile& output, const std::string& bytes)
 {
-    output.fd().write_full(reinterpret_cast<const std::byte*>(bytes.data()), bytes.size());
+    output.fd().write_full(bytes);
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ std::string continue_all(Generator<T>& generator, const std::vector<Prompt>& pro
     }
     formats::AtomicFile output = tools.create_output();
     continue_lines(generator, prompts, lines, request.options.logprobs, tools.control);
-    output.fd().write_full(reinterpret_cast<const std::byte*>(lines.lines().data()), lines.lines().size());
+    output.fd().write_full(lines.lines());
     output.commit();
     lines.remove();
     return std::to_string(prompts.size()) + " prompts";

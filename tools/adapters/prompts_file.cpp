@@ -29,7 +29,7 @@ PartialLines::PartialLines(const std::string& output, bool resume, const std::st
         throw_error(ErrorCode::io, path_ + ": cannot create: " + std::strerror(errno));
     }
     file_ = formats::Fd(fd, path_, true);
-    file_.write_full(reinterpret_cast<const std::byte*>(all.data()), all.size());
+    file_.write_full(all);
 }
 
 PartialLines::~PartialLines() = default;
@@ -57,8 +57,8 @@ void PartialLines::add(const std::string& line)
 {
     lines_ += line + "\n";
     if (file_.get() >= 0) {
-        file_.write_full(reinterpret_cast<const std::byte*>(line.data()), line.size());
-        file_.write_full(reinterpret_cast<const std::byte*>("\n"), 1);
+        file_.write_full(line);
+        file_.write_full("\n");
     }
 }
 

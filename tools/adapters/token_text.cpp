@@ -65,7 +65,7 @@ private:
     }
     void flush()
     {
-        output_.fd().write_full(reinterpret_cast<const std::byte*>(text_.data()), text_.size());
+        output_.fd().write_full(text_);
         text_.clear();
     }
 

@@ -68,7 +68,7 @@ TrainingLog::TrainingLog(const std::string& path, Index resumed)
 void TrainingLog::write(const formats::Map& line)
 {
     const std::string text = formats::to_json(formats::Value(line)) + "\n";
-    fd_.write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    fd_.write_full(text);
 }
 
 Plot loss_plot(const std::string& title, const std::string& label, const std::vector<std::string>& titles,

@@ -324,7 +324,7 @@ void Context::result(const formats::Value& json, const std::string& text)
     if (state_->pending.size() >= results_block || (!state_->results_file && is_terminal(STDOUT_FILENO))) {
         formats::Fd standard(STDOUT_FILENO, "standard output", false);
         formats::Fd& fd = state_->results_file ? state_->results_file->fd() : standard;
-        fd.write_full(reinterpret_cast<const std::byte*>(state_->pending.data()), state_->pending.size());
+        fd.write_full(state_->pending);
         state_->pending.clear();
     }
 }
@@ -332,7 +332,7 @@ void Context::result(const formats::Value& json, const std::string& text)
 void Context::State::finish_results()
 {
     if (results_file) {
-        results_file->fd().write_full(reinterpret_cast<const std::byte*>(pending.data()), pending.size());
+        results_file->fd().write_full(pending);
         results_file->commit();
         results_file.reset();
     } else if (!pending.empty()) {

@@ -86,7 +86,7 @@ void write_report(Context::State& state)
     const std::string text = formats::to_json(all, 2) + "\n";
     formats::AtomicFile file(state.settings->report,
                              state.settings->force ? formats::Overwrite::replace : formats::Overwrite::refuse);
-    file.fd().write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    file.fd().write_full(text);
     file.commit();
 }
 
@@ -112,7 +112,7 @@ std::string closing_line(const Context::State& state)
 void print(const std::string& text)
 {
     formats::Fd fd(STDOUT_FILENO, "standard output", false);
-    fd.write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+    fd.write_full(text);
     fd.close();
 }
 

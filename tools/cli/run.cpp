@@ -194,7 +194,7 @@ int run_one(Tool& tool, const std::vector<std::string>& arguments, const std::fu
         const std::string text = short_help(tool, std::min(100, terminal_width(STDERR_FILENO)));
         formats::Fd standard(STDERR_FILENO, "standard error", false);
         try {
-            standard.write_full(reinterpret_cast<const std::byte*>(text.data()), text.size());
+            standard.write_full(text);
         } catch (const Error&) {
             // Nobody is there to be helped.
         }
