@@ -211,7 +211,7 @@ std::vector<std::vector<RequestScore>> score_requests(const models::Network<T>& 
                                                       const std::vector<RequestGroup>& requests, Index max_length,
                                                       const Control& control)
 {
-    const bool exact = mode == Mode::parallel && !attends_only(network.config());
+    const bool exact = mode == Mode::parallel && !network.config().attends_only();
     std::vector<std::vector<RequestScore>> scores;
     std::vector<Group> groups;
     std::vector<const Group*> together;

@@ -14,13 +14,6 @@ Index first_maximum(const T* x, Index n)
     return std::max_element(x, x + n) - x;
 }
 
-inline bool attends_only(const models::NetworkConfig& config)
-{
-    return std::all_of(config.mixers.begin(), config.mixers.end(),
-                       [](const auto& mixer) { return mixer.kind == models::MixerKind::attention; });
-}
-
-
 /// Residual stream after the last layer for [batch, length] tokens.
 template <class T>
 Buffer<T> last_stream(const models::Network<T>& network, Mode mode, const std::vector<Index>& tokens, Index batch,

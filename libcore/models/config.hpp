@@ -5,6 +5,7 @@
 #include "libcore/base/shape.hpp"
 #include "libcore/compute/backend.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,11 @@ struct NetworkConfig {
     std::vector<MixerConfig> mixers;          // one a layer; kind attention for a teacher
 
     Index attention_width() const { return heads * head_dim; }   // E
+    bool attends_only() const                 // a teacher: no layer has another mixer
+    {
+        return std::all_of(mixers.begin(), mixers.end(),
+                           [](const MixerConfig& mixer) { return mixer.kind == MixerKind::attention; });
+    }
 };
 
 /// Throws Error{bad_data} naming the field when the configuration contradicts itself (heads that kv_heads does not

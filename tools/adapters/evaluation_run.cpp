@@ -5,7 +5,6 @@
 #include "tools/adapters/generation_io.hpp"
 #include "tools/adapters/model_config.hpp"
 
-#include <algorithm>
 #include <memory>
 
 namespace stillhouse::adapters {
@@ -13,12 +12,6 @@ namespace stillhouse::adapters {
 namespace {
 
 using evaluation::Mode;
-
-bool attends_only(const models::NetworkConfig& config)
-{
-    return std::all_of(config.mixers.begin(), config.mixers.end(),
-                       [](const auto& mixer) { return mixer.kind == models::MixerKind::attention; });
-}
 
 /// The first token of texts, else the one that ends them; -1: the model names neither.
 template <class T>
@@ -47,7 +40,7 @@ struct Subject {
           context(settings.context.value_or(model.config.max_positions)),
           network(model.config, std::move(model.weights), ops)
     {
-        const bool attends = attends_only(network.config());
+        const bool attends = network.config().attends_only();
         const auto execution = choose_execution(wanted_mode, "original", network.config(), network.weights());
         const bool recurs = !attends && execution == models::Execution::recurrent;
         mode = recurs ? Mode::recurrent : Mode::parallel;
@@ -117,7 +110,7 @@ Evaluation evaluate_model(Model<T> model, std::optional<Model<T>> against, std::
     std::unique_ptr<const Subject<T>> two;
     Evaluation result{one.name, one.mode_name, one.context, {}, {}, {}};
     if (against) {
-        const std::string own = attends_only(against->config) ? "attention" : "exact";
+        const std::string own = against->config.attends_only() ? "attention" : "exact";
         EvaluationSettings same = settings;
         same.context = one.context;
         two = std::make_unique<const Subject<T>>(std::move(*against), own, same, asks, ops);

@@ -174,7 +174,7 @@ Continuation print_continuation(Generator<T>& generator, const Prompt& prompt, b
                                 const SavedState* from, SavedState* to, formats::Fd& output, const Control& control)
 {
     const auto write = [&](const std::string& piece) {
-        output.write_full(reinterpret_cast<const std::byte*>(piece.data()), piece.size());
+        output.write_full(piece);
     };
     if (!ids && !logprobs) {
         // A reader that looks on, a person above all, gets every piece at once.
@@ -270,9 +270,7 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
         bytes += (row ? network.config().width : entry.values.size()) * static_cast<Index>(sizeof(T));
     }
     const double limit = read_limit(network.ops().pool());
-    const bool teacher = std::all_of(network.config().mixers.begin(), network.config().mixers.end(),
-                                     [](const auto& mixer) { return mixer.kind == models::MixerKind::attention; });
-    return {{"mode", teacher ? "attention" : name_of(execution)},
+    return {{"mode", network.config().attends_only() ? "attention" : name_of(execution)},
             {"prefill", formats::Map{{"tokens", stats.prefill_tokens},
                                      {"tokens_per_s", rate(stats.prefill_tokens, stats.prefill_s)}}},
             {"decode", formats::Map{{"tokens", stats.decode_tokens}, {"tokens_per_s", decode_rate}}},
