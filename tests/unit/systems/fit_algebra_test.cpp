@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(kernels_add_up)
     const std::vector<Section> sections = mixed_sections();
     const Arrays arrays(sections);
     for (const ModeKernels* kernels : all_kernels()) {
-        BOOST_TEST_CONTEXT(kernels->name)
+        BOOST_TEST_CONTEXT("kernels at " << kernels)
         {
             Buffer<double> EF(16);
             for (const Index t : {0, 1, 2, 7, 100, 1001, 65536}) {
@@ -197,7 +197,7 @@ BOOST_AUTO_TEST_CASE(kernels_factor_and_solve)
 {
     for (const ModeKernels* kernels : all_kernels()) {
         for (const Index n : {1, 2, 5, 8, 13, 32, 61}) {
-            BOOST_TEST_CONTEXT(kernels->name << ", " << n)
+            BOOST_TEST_CONTEXT("kernels at " << kernels << ", " << n)
             {
                 const Index step = (n + 7) / 8 * 8;
                 const std::vector<double> u = noise(3, static_cast<std::size_t>(n * n));
