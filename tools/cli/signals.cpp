@@ -51,6 +51,7 @@ void catch_signals()
 {
     main_thread = pthread_self();
     handle(SIGPIPE, SIG_IGN);
+    handle(SIGXFSZ, SIG_IGN);                   // a limit on the size of files is a failed write like any other
     formats::set_interrupt_check([] { return stop_requested.load(std::memory_order_relaxed); });
     for (const int signal : {SIGINT, SIGTERM, SIGUSR1, SIGXCPU}) {
         struct sigaction now{};

@@ -111,6 +111,9 @@ T read_as(const Option& option, const std::string& text)
         return list;
     } else if constexpr (std::is_same_v<T, std::vector<std::string>>) {
         std::vector<std::string> list = split(text, ',');
+        if (list.empty() && !option.choice_names.empty()) {
+            refuse("one or more of " + join(option.choice_names, ", ") + " are expected");
+        }
         for (const std::string& piece : list) {
             check_choice(option, piece);
         }
