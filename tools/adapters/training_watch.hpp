@@ -8,6 +8,8 @@
 #include "tools/adapters/checkpoint.hpp"
 #include "tools/adapters/training_log.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <memory>
 #include <span>
 
@@ -86,6 +88,17 @@ public:
                 throw;
             }
             throw Diverged(error.what());
+        }
+    }
+    /// After the last step, whose effect no loss has shown: Diverged when a weight is not finite.
+    template <class Weights>
+    static void require_finite(const Weights& weights, Index steps)
+    {
+        for (const auto& entry : weights) {
+            if (steps > 0 && !std::all_of(entry.values.begin(), entry.values.end(),
+                                          [](auto value) { return std::isfinite(value); })) {
+                throw Diverged("step " + std::to_string(steps) + " left NaN or infinity in " + std::string(entry.name));
+            }
         }
     }
 

@@ -132,6 +132,7 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
         }
     };
     const Index every = plan.steps > 0 ? std::max<Index>(1, plan.steps / 10) : 100;
+    bool usable = done.steps > 0;                // the pass over the data has had a row of two tokens
 
     while (true) {
         if (done.steps % every == 0) {
@@ -141,15 +142,20 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
             (plan.patience > 0 && done.looks_since_best() >= plan.patience)) {
             break;
         }
-        control.throw_if_stopped();
         std::vector<training::TokenRows> pieces;
         Index tokens = 0;
         while (static_cast<Index>(pieces.size()) < plan.accumulate) {
-            auto rows = feed.next(plan.steps >= 0);
+            control.throw_if_stopped();
+            auto rows = feed.next(false);
+            if (!rows && plan.steps >= 0 && usable) {
+                usable = false;
+                rows = feed.next(true);
+            }
             if (!rows) {
                 break;
             }
             if (rows->length > 1) {
+                usable = true;
                 tokens += rows->batch * rows->length;
                 pieces.push_back(std::move(*rows));
             }
@@ -167,6 +173,7 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
     if (done.losses.empty() && plan.steps != 0) {
         throw_error(ErrorCode::bad_data, "the text has no row of two tokens: there is nothing to train on");
     }
+    TrainingWatch::require_finite(network.weights(), done.steps);
     look();
     trainer.use_average();
     for (auto& entry : done.best) {
