@@ -111,6 +111,9 @@ Fd Fd::open_input(const std::string& path)
         fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     } while (fd < 0 && errno == EINTR && !stop_wanted());
     if (fd < 0) {
+        if (errno == EINTR) {
+            throw_error(ErrorCode::stopped, path + ": stopped while opening");
+        }
         throw_error(ErrorCode::io, path + ": cannot open: " + std::strerror(errno));
     }
     Fd input(fd, path, true);
@@ -240,6 +243,13 @@ std::string read_file(const std::string& path, std::uint64_t limit)
     }
     text.resize(used);
     return text;
+}
+
+bool read_only_once(const std::string& path)
+{
+    struct stat status {};
+    return path == "-" ||
+           (::stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode));
 }
 
 bool same_file(const std::string& a, const std::string& b)

@@ -55,6 +55,9 @@ private:
 /// The whole content of a file, at most `limit` bytes. Error{io}; Error{bad_data} above the limit.
 std::string read_file(const std::string& path, std::uint64_t limit = std::uint64_t{1} << 30);
 
+/// Standard input, a pipe or a device: what is read there is gone.
+bool read_only_once(const std::string& path);
+
 /// Do both paths name the same existing file (device and inode)?
 bool same_file(const std::string& a, const std::string& b);
 

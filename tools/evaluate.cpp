@@ -64,11 +64,12 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*stride) + " is greater than --context " +
                                                      std::to_string(*context) + ": tokens would be left out");
         }
-        const bool piped = s.model == std::vector<std::string>{"-"} || s.against == "-";
+        const bool piped = (!s.model.empty() && formats::read_only_once(s.model.front())) ||
+                           formats::read_only_once(s.against.value_or(""));
         if (std::set(s.precision.begin(), s.precision.end()).size() < s.precision.size() ||
             (s.precision.size() > 1 && piped)) {
-            throw_error(ErrorCode::bad_argument, piped ? "--precision: a model from standard input can be read only "
-                                                         "once; give one precision, or a file"
+            throw_error(ErrorCode::bad_argument, piped ? "--precision: a model from standard input or a pipe can be "
+                                                         "read only once; give one precision, or a file"
                                                        : "--precision: the same is given twice");
         }
     });

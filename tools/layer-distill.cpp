@@ -25,7 +25,7 @@ cli::Tool describe(Settings& s)
     tool.shared({.seed = true, .precision = true, .json = true, .table = false});
     describe_distillation(tool, s);
     tool.check([&s] {
-        if (s.epochs > 1 && (s.input.empty() || s.input[0] == "-")) {
+        if (s.epochs > 1 && (s.input.empty() || formats::read_only_once(s.input[0]))) {
             throw_error(ErrorCode::bad_argument, "--epochs " + std::to_string(s.epochs) + " reads the input again, "
                                                  "which a pipe cannot; write the dump to a file and name it");
         }
@@ -73,7 +73,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
 {
     using Work = adapters::Distillation<T>;
     const auto control = context.control();
-    const bool piped = s.input.empty() || s.input[0] == "-";
+    const bool piped = s.input.empty() || formats::read_only_once(s.input[0]);
     auto checkpoints = open_checkpoints(s.training, context);
     const auto from = checkpoints != nullptr ? checkpoints->newest() : std::nullopt;
     Work work(
@@ -126,6 +126,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
             watch.save();
         }
         work.train(trainer, s.pace(expected, trainer.trained_layers()), done, watch, control);
+        watch.require_finite(student.weights(), done.steps);
         work.finish();
         adapters::write_distilled(context.create_stream(work.model.info), work, student, start, done);
     });

@@ -61,6 +61,9 @@ Kept parse_keep(const NetworkConfig& teacher, const std::vector<std::string>& it
         const auto dash = item.find('-');
         const Index first = layer_of(item, std::string_view(item).substr(0, dash));
         const Index last = dash == std::string::npos ? first : layer_of(item, std::string_view(item).substr(dash + 1));
+        if (last < first) {
+            bad_keep(item, "the range ends before it begins");
+        }
         for (Index layer = first; layer <= last; ++layer) {
             kept.layers[static_cast<std::size_t>(layer)] = true;
         }
