@@ -46,6 +46,9 @@ inline void check_effects(const TuningOptions& s)
     if (s.teacher && s.loss_name() == "ce" && !s.sample) {
         refuse("--teacher", "--loss ce: the text alone is learned");
     }
+    if (s.average >= 1.0) {
+        throw_error(ErrorCode::bad_argument, "--ema: must be below 1, or the average never moves");
+    }
     if (s.steps == Index{0}) {
         const auto idle = changed_option(s.training, defaults.training);
         if (idle || s.average > 0.0) {

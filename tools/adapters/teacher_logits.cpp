@@ -135,9 +135,10 @@ std::optional<training::TokenRows> TaughtRows::next(bool again, const Control& c
     control.throw_if_stopped();
     auto rows = read();
     if (!rows && again && batch_ > 0) {
-        if (path_ == "-") {
-            throw_error(ErrorCode::bad_argument, "--dump - has ended before --steps: standard input is read once; name "
-                                                 "a file, or lower --steps");
+        if (formats::read_only_once(path_)) {
+            throw_error(ErrorCode::bad_argument, "--dump " + path_ + " has ended before --steps: " +
+                                                     (path_ == "-" ? "standard input" : "a pipe") +
+                                                     " is read once; name a file, or lower --steps");
         }
         begin();
         ++pass_;
@@ -165,7 +166,7 @@ Index TaughtRows::steps(std::optional<Index> asked, std::optional<Index> tokens,
     if (asked) {
         return *asked;
     }
-    if (path_ == "-") {
+    if (formats::read_only_once(path_)) {
         return -1;
     }
     formats::StreamReader reader = open_(path_);

@@ -175,7 +175,7 @@ Index TokenSource::total() const
         files.push_back(shared_->request.tokens);
     }
     for (const std::string& file : files) {
-        if (file == "-" || !shared_->open(file).is_regular()) {
+        if (formats::read_only_once(file) || !shared_->open(file).is_regular()) {
             throw_error(ErrorCode::bad_argument, (file == "-" ? "standard input" : file)
                                                      + std::string(" can be read only once, but --shard counts the "
                                                                    "batches before it begins; give a file"));

@@ -70,6 +70,14 @@ std::optional<training::TokenRows> TrainingRows<T>::next(bool again, const Contr
     }
     auto batch = batches_();
     if (!batch && again && batch_ > 0) {
+        std::vector<std::string> files = request_.text;
+        files.push_back(request_.tokens);
+        for (const std::string& path : files) {
+            if (path != "-" && formats::read_only_once(path)) {
+                throw_error(ErrorCode::bad_argument, path + " has ended before --steps: a pipe is read once; name a "
+                                                            "file, or lower --steps");
+            }
+        }
         batches_ = source_->batches();
         ++pass_;
         batch_ = 0;
