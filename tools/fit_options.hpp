@@ -99,6 +99,7 @@ inline void check_fit(const FitSettings& s)
     if (s.objective == "hankel") {
         for (const auto& [given, name] : {std::pair{s.max_radius.has_value(), "--max-radius"},
                                           {s.min_separation.has_value(), "--min-separation"},
+                                          {s.tolerance.has_value(), "--tolerance"},
                                           {s.share != "none", "--share"}, {s.effort != "normal", "--effort"}}) {
             if (given) {
                 contradict("--objective hankel", name);

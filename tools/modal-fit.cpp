@@ -53,13 +53,9 @@ std::unique_ptr<adapters::FitCheckpoint> open_checkpoint(const Settings& s, cli:
     if (!s.checkpoint || context.dry_run()) {
         return nullptr;
     }
-    auto checkpoint = std::make_unique<adapters::FitCheckpoint>(
+    return std::make_unique<adapters::FitCheckpoint>(
         *s.checkpoint, checkpoint_settings(context, plan), s.resume, context.overwrite(),
         [&context](const std::string& text) { context.warn(text); });
-    if (checkpoint->found() > 0) {
-        context.note(std::to_string(checkpoint->found()) + " filters from " + *s.checkpoint);
-    }
-    return checkpoint;
 }
 
 cli::Exit run(const Settings& s, cli::Context& context)
@@ -95,16 +91,23 @@ cli::Exit run(const Settings& s, cli::Context& context)
             return adapters::fit_tensors(fits, plan.taps(bank));
         });
     } catch (const Error& error) {
-        if (checkpoint && error.code() == ErrorCode::stopped) {
+        if (checkpoint) {
             checkpoint->flush();
-            context.kept_for_resume();
+            if (error.code() == ErrorCode::stopped) {
+                context.kept_for_resume();
+            }
         }
         throw;
     }
     const cli::Exit exit = report.finish();
     tool.finish(report.plot());
     if (checkpoint) {
-        checkpoint->clear();
+        if (checkpoint->found() > 0) {
+            context.note(std::to_string(checkpoint->found()) + " filters from " + *s.checkpoint);
+        }
+        if (!checkpoint->clear()) {
+            context.warn(*s.checkpoint + ": also holds fits of filters that are not in this input, and stays");
+        }
     }
     return exit;
 }

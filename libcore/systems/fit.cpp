@@ -84,8 +84,9 @@ void check(std::span<const double> h, const FitOptions& options)
         }
         power += p;
     }
-    if (!options.input_spectrum.empty() && (power == 0.0 || options.input_spectrum.size() < 2)) {
-        throw_error(ErrorCode::bad_data, "the input spectrum needs two frequencies or more and a power above 0");
+    if (!options.input_spectrum.empty() && (power < 1e-200 || power > 1e200 || options.input_spectrum.size() < 2)) {
+        throw_error(ErrorCode::bad_data, "the input spectrum needs two frequencies or more and a power of 1e-200 to "
+                    "1e200 in all; its scale is free");
     }
     if (length < options.fir_taps) {
         throw_error(ErrorCode::bad_data, std::to_string(length) + " lags are fewer than the " +
@@ -107,6 +108,10 @@ void check(std::span<const double> h, const FitOptions& options)
         }
         if (sum == 0.0 && length > options.fir_taps) {
             throw_error(ErrorCode::bad_data, "no lag behind the first taps has a weight above 0");
+        }
+        if (sum > 0.0 && (sum < 1e-200 || sum > 1e200)) {
+            throw_error(ErrorCode::bad_data, "the weights add up to less than 1e-200 or more than 1e200; their scale "
+                        "is free");
         }
     }
 }
@@ -311,6 +316,10 @@ Fit fit_to_tolerance(std::span<const double> h, double tolerance, Index max_orde
     if (!(tolerance >= 0.0) || max_order < 2) {
         throw_error(ErrorCode::bad_argument, "tolerance " + std::to_string(tolerance) + " up to order " +
                     std::to_string(max_order) + "; expected a tolerance >= 0 and an order of at least 2");
+    }
+    if (options.objective == Objective::hankel) {
+        throw_error(ErrorCode::unsupported, "the tolerance is one of the l2 error, which the Hankel norm does not "
+                    "minimise; ask for an order");
     }
     check(h, options);
     const Index lags = static_cast<Index>(h.size()) - options.fir_taps;

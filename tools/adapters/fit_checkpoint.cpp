@@ -180,14 +180,15 @@ void FitCheckpoint::load(const std::string& path)
     }
 }
 
-std::optional<std::vector<FitResult>> FitCheckpoint::find(const std::string& tensor, Index row,
-                                                          std::uint64_t key) const
+std::optional<std::vector<FitResult>> FitCheckpoint::find(const std::string& tensor, Index row, std::uint64_t key)
 {
     const auto found = rows_.find({tensor, row});
     if (found == rows_.end() || found->second[1] != static_cast<double>(key >> 32U) ||
         found->second[2] != static_cast<double>(key & 0xffffffffU)) {
         return std::nullopt;
     }
+    const std::lock_guard lock(mutex_);
+    given_.emplace(tensor, row);
     return results_of(found->second);
 }
 
@@ -232,14 +233,19 @@ void FitCheckpoint::flush_locked()
     last_ = std::chrono::steady_clock::now();
 }
 
-void FitCheckpoint::clear()
+bool FitCheckpoint::clear()
 {
+    if (given_.size() < rows_.size()) {
+        flush();
+        return false;
+    }
     std::error_code failed;
     for (const std::string& file : files_) {
         std::filesystem::remove(file, failed);
     }
     files_.clear();
     pending_.clear();
+    return true;
 }
 
 }  // namespace stillhouse::adapters

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 
 namespace stillhouse::adapters {
 
@@ -27,13 +28,15 @@ public:
     FitCheckpoint& operator=(const FitCheckpoint&) = delete;
 
     /// The fits of a row, if they were made of these numbers (`key` is their hash); first taps are for the caller.
-    std::optional<std::vector<FitResult>> find(const std::string& tensor, Index row, std::uint64_t key) const;
+    std::optional<std::vector<FitResult>> find(const std::string& tensor, Index row, std::uint64_t key);
     /// Keeps them, now and then on disk. May be called from several threads. Refused filters are not kept.
     void add(const std::string& tensor, Index row, std::uint64_t key, const std::vector<FitResult>& results);
     void flush();
-    Index found() const { return static_cast<Index>(rows_.size()); }
-    /// When the result is safe.
-    void clear();
+    /// Rows that `find` gave.
+    Index found() const { return static_cast<Index>(given_.size()); }
+    /// When the result is safe: removes the files, unless they hold fits of filters that this run did not have.
+    /// True: removed.
+    bool clear();
 
 private:
     using Numbers = std::vector<double>;
@@ -45,7 +48,8 @@ private:
     Index next_ = 1;
     std::vector<std::string> files_;
     std::map<std::pair<std::string, Index>, Numbers> rows_;      // resumed
-    mutable std::mutex mutex_;
+    std::set<std::pair<std::string, Index>> given_;
+    std::mutex mutex_;
     std::map<std::string, Numbers> pending_;
     std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };

@@ -16,13 +16,14 @@ newest_step() {
     echo "$step"
 }
 
-# ended SIGNAL STEP COMMAND...: COMMAND with checkpoints in kept, ended by a signal once there is one of STEP or later
+# ended SIGNAL STEP COMMAND...: COMMAND with checkpoints in kept, ended by a signal once there is one of STEP or later,
+# and as many as `least` says
 ended() {
     local signal=$1 step=$2 status=0
     shift 2
     (exec=exec && "$@" --checkpoint kept --checkpoint-every 0s --resume 2>>messages) &   # the signal is for the tool
     local pid=$!
-    while kill -0 $pid 2>/dev/null && [ "$(newest_step)" -lt "$step" ]; do
+    while kill -0 $pid 2>/dev/null && { [ "$(newest_step)" -lt "$step" ] || [ "$(ls kept | wc -l)" -lt "${least:-1}" ]; }; do
         sleep 0.02
     done
     kill -"$signal" $pid 2>/dev/null || true
