@@ -195,11 +195,6 @@ void Checkpoints::write(const CheckpointContent& content)
     if (content.step == written_) {
         return;
     }
-    std::error_code failed;
-    while (kept_.size() > 1) {
-        std::filesystem::remove(path(kept_.front()), failed);
-        kept_.erase(kept_.begin());
-    }
     try {
         formats::StreamInfo info;
         info.attributes = content.record;
@@ -222,6 +217,11 @@ void Checkpoints::write(const CheckpointContent& content)
     }
     kept_.push_back(content.step);
     written_ = content.step;
+    std::error_code failed;
+    while (kept_.size() > 2) {           // only now: whenever the run is killed, two whole ones are there
+        std::filesystem::remove(path(kept_.front()), failed);
+        kept_.erase(kept_.begin());
+    }
     info_("checkpoint " + path(content.step));
 }
 
