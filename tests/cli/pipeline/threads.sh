@@ -19,6 +19,6 @@ for threads in 2 3; do
     for file in dump sample student spectrum modes recurrence tuned; do
         cmp 1/$file.mts $threads/$file.mts
     done
-    sed "s|$threads/|1/|g" $threads/scores.json | cmp 1/scores.json -
+    sed "s|\"$threads/|\"1/|g" $threads/scores.json | cmp 1/scores.json -
     cmp 1/text $threads/text
 done
