@@ -17,10 +17,10 @@ struct Check {
     double worst() const { return std::max(within, beyond); }   // what runs; `rounding` is told beside it
 };
 
-constexpr Index unknown_length = 1024;       // of filters that did not come along
+inline constexpr Index unknown_length = 1024;       // of filters that did not come along
 
 inline Check check_of(const systems::ModalSystem& system, const systems::Realization& r, const std::string& precision,
-               Index length)
+                      Index length)
 {
     const std::vector<double> off = systems::deviations(system, r, precision, {length, 10 * length});
     return {off[0], off[1], systems::rounding_error(system, r, precision)};

@@ -173,6 +173,16 @@ inline void inverse_stage(Index q, const typename L::Element* w, const typename 
     }
 }
 
+/// Four points `step` elements apart.
+template <class L>
+inline void store_four(const Four<L>& y, typename L::Element* x, Index step)
+{
+    y.a.store(x);
+    y.b.store(x + step);
+    y.c.store(x + 2 * step);
+    y.d.store(x + 3 * step);
+}
+
 template <class L>
 void forward_parts(const FftPlan<typename L::Element>& plan, Index n, int level, typename L::Element* x)
 {
@@ -184,10 +194,7 @@ void forward_parts(const FftPlan<typename L::Element>& plan, Index n, int level,
     }
     if (n == 4) {
         const Four<L> y = forward_four(P::load(x), P::load(x + s), P::load(x + 2 * s), P::load(x + 3 * s));
-        y.a.store(x);
-        y.b.store(x + s);
-        y.c.store(x + 2 * s);
-        y.d.store(x + 3 * s);
+        store_four(y, x, s);
         return;
     }
     const Index q = n / 4;
@@ -208,10 +215,7 @@ void inverse_parts(const FftPlan<typename L::Element>& plan, Index n, int level,
     }
     if (n == 4) {
         const Four<L> y = inverse_four(P::load(x), P::load(x + s), P::load(x + 2 * s), P::load(x + 3 * s));
-        y.a.store(x);
-        y.b.store(x + s);
-        y.c.store(x + 2 * s);
-        y.d.store(x + 3 * s);
+        store_four(y, x, s);
         return;
     }
     const Index q = n / 4;
