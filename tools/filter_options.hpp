@@ -85,6 +85,9 @@ public:
                const std::optional<std::string>& plot)
         : context_(context), run_(std::move(run)), plot_(plot)
     {
+        if (context.device() == "cuda") {
+            throw_error(ErrorCode::resource, "--device cuda: filters are computed on by the CPU alone; leave it out");
+        }
         context.check_output();
         if (plot_) {
             adapters::require_gnuplot();

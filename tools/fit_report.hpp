@@ -27,7 +27,7 @@ public:
         formats::Map line{{"tensor", bank.name}, {"filter", bank.first + i}, {"order", order},
                           {"error", fit ? formats::Value(fit->error) : formats::Value()}};
         if (bounds_) {
-            line.emplace_back("bound", result.bound);
+            line.emplace_back("bound", fit ? formats::Value(result.bound) : formats::Value());
             line.emplace_back("gap", gap > 0.0 ? formats::Value(gap) : formats::Value());
         }
         line.emplace_back("seconds", result.seconds);
@@ -37,7 +37,7 @@ public:
         tensor_ = bank.name;
         text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(order), 6},
                          {fit ? short_text(fit->error) : "refused", 11}});
-        text += bounds_ ? columns({{short_text(result.bound), 11}, {gap > 0.0 ? short_text(gap) : "-", 7}}) : "";
+        text += bounds_ ? columns({{fit ? short_text(result.bound) : "-", 11}, {gap > 0.0 ? short_text(gap) : "-", 7}}) : "";
         text += columns({{radius_text(radius), 12}, {short_text(1e3 * result.seconds), 9}});
         if (norms_) {
             text += columns({{short_text(result.h2), 11}, {short_text(result.hankel), 11},
@@ -83,7 +83,8 @@ public:
                           "a larger --max-order may reach it"));
         }
         if (!context_.dry_run()) {
-            context_.note(std::to_string(n_fits_ - n_refused_) + " fits, worst error " + short_text(worst_) +
+            context_.note(std::to_string(n_fits_ - n_refused_) + " fits, worst error " +
+                          (n_fits_ > n_refused_ ? short_text(worst_) : "-") +
                           (n_refused_ > 0 ? ", " + std::to_string(n_refused_) + " refused" : ""));
         }
         return n_refused_ > 0 ? cli::Exit::check_failed : cli::Exit::ok;

@@ -175,6 +175,13 @@ private:
         return result;
     }
 
+    static void divide_seconds(double seconds, std::vector<FitResult>& results)
+    {
+        for (FitResult& result : results) {
+            result.seconds = seconds / static_cast<double>(results.size());
+        }
+    }
+
     /// Several orders from common work; nothing when one of them is refused.
     std::vector<FitResult> together(std::span<const double> h, const systems::FitOptions& options) const
     {
@@ -192,9 +199,7 @@ private:
             }
             return {};
         }
-        for (FitResult& result : results) {
-            result.seconds = (processor_seconds() - begin) / static_cast<double>(results.size());
-        }
+        divide_seconds(processor_seconds() - begin, results);
         return results;
     }
 
@@ -232,9 +237,7 @@ private:
                 result.refusal = label(bank_, i) + ": " + error.what();
             }
         }
-        for (FitResult& result : results) {
-            result.seconds = (processor_seconds() - begin) / static_cast<double>(results.size());
-        }
+        divide_seconds(processor_seconds() - begin, results);
         return results;
     }
 
@@ -341,6 +344,12 @@ LagWeights::LagWeights(formats::Fd file) : path_(file.name())
     length_ = shape.back();
     values_.resize(static_cast<std::size_t>(rows_ * length_));
     convert_from(tensor.header.dtype, tensor.data.data(), rows_ * length_, values_.data());
+    for (std::size_t i = 0; i < values_.size(); ++i) {
+        if (!std::isfinite(values_[i]) || values_[i] < 0.0) {
+            throw_error(ErrorCode::bad_data, path_ + ": found the weight " + std::to_string(values_[i]) + " at lag " +
+                        std::to_string(i % static_cast<std::size_t>(length_)) + ", expected finite weights >= 0");
+        }
+    }
 }
 
 std::span<const double> LagWeights::of(const FilterBank& bank, Index row) const

@@ -262,6 +262,12 @@ Index export_layout(ArrayInput& input, const std::string& path, formats::Overwri
         for (Index i = 0; i < bank.rows; ++i) {
             const double off = distance(bank.systems[static_cast<std::size_t>(i)], back, i, length);
             worst = std::max(worst, off);
+            const auto row = back.poles.begin() + i * back.modes;
+            if (std::any_of(row, row + back.modes, [](const Complex& pole) { return std::norm(pole) >= 1.0; })) {
+                throw_error(ErrorCode::unsupported, "filter " + std::to_string(i) +
+                            ": in the layout, in F32, one of its poles rounds to the unit circle, where nothing "
+                            "decays; fit again with --max-radius");
+            }
             if (!(off <= refuse_above)) {
                 throw_error(ErrorCode::unsupported, "filter " + std::to_string(i) +
                             ": in the layout, in F32, its response is off by " + short_number(off) +
