@@ -37,7 +37,9 @@ public:
         tensor_ = bank.name;
         text += columns({{std::to_string(bank.first + i), 6}, {std::to_string(order), 6},
                          {fit ? short_text(fit->error) : "refused", 11}});
-        text += bounds_ ? columns({{fit ? short_text(result.bound) : "-", 11}, {gap > 0.0 ? short_text(gap) : "-", 7}}) : "";
+        if (bounds_) {
+            text += columns({{fit ? short_text(result.bound) : "-", 11}, {gap > 0.0 ? short_text(gap) : "-", 7}});
+        }
         text += columns({{radius_text(radius), 12}, {short_text(1e3 * result.seconds), 9}});
         if (norms_) {
             text += columns({{short_text(result.h2), 11}, {short_text(result.hankel), 11},
