@@ -121,6 +121,36 @@ inline std::vector<NamedMixer> small_mixers()
     m.kept_heads = {2};
     m.short_taps = 2;
     add("linear, window, kept head", m);
+
+    m = base;
+    m.order = 3;
+    m.filters = 4;
+    m.taps = 2;
+    m.window = m.delay = 3;
+    m.kept_heads = {2};
+    add("hyena order 3 free, taps, window, kept head", m);
+
+    m = base;
+    m.kind = MixerKind::multihyena;
+    m.head_width = 4;
+    m.filters = 3;
+    m.form = FilterForm::implicit_mlp;
+    m.implicit.features = 3;
+    m.implicit.width = 5;
+    m.implicit.inner_layers = 1;
+    m.implicit.frequency = 2.0;
+    m.window = m.delay = 2;
+    add("multihyena implicit, window", m);
+
+    m = base;
+    m.kind = MixerKind::linear;
+    m.form = FilterForm::none;
+    m.head_width = 2;
+    m.filters = 0;
+    m.filter_length = 0;
+    m.taps = 2;
+    m.short_taps = 0;
+    add("linear, taps, no short convolution", m);
     return mixers;
 }
 
