@@ -134,7 +134,7 @@ void SoftmaxAttention<T>::prefill(compute::Operations<T>& ops, Sequences<T> q, S
     STILLHOUSE_CHECK(q.width == geometry_.query_width() && k.width == geometry_.key_width() && v.width == k.width);
     STILLHOUSE_CHECK(q.batch == cache.batch() && y.size() == q.size());
     const Index width = geometry_.head_dim;
-    const Index position = cache.position();
+    const Index position = cache.common_position();
     rotate(ops, frequencies_, width, position, q);
     rotate(ops, frequencies_, width, position, k);
     if (geometry_.window > 0) {
@@ -175,15 +175,16 @@ void SoftmaxAttention<T>::step(compute::Operations<T>& ops, Matrix<T> q, Matrix<
     STILLHOUSE_CHECK(q.rows == cache.batch() && k.rows == q.rows && v.rows == q.rows && y.rows == q.rows);
     STILLHOUSE_CHECK(q.stride == q.cols && k.stride == k.cols && v.stride == v.cols);
     const Index width = geometry_.head_dim;
-    const Sequences<T> q_tokens(q.data, q.rows, 1, q.cols);
-    const Sequences<T> k_tokens(k.data, k.rows, 1, k.cols);
-    rotate(ops, frequencies_, width, cache.position(), q_tokens);
-    rotate(ops, frequencies_, width, cache.position(), k_tokens);
-    cache.append(ops, k_tokens, Sequences<const T>(v.data, v.rows, 1, v.cols));
+    std::vector<Index> positions;
+    for (Index b = 0; b < q.rows; ++b) {
+        positions.push_back(cache.position(b));
+    }
+    rotate_rows(ops, frequencies_, width, positions.data(), q);
+    rotate_rows(ops, frequencies_, width, positions.data(), k);
+    cache.append(ops, Sequences<const T>(k.data, k.rows, 1, k.cols), Sequences<const T>(v.data, v.rows, 1, v.cols));
 
     const Index group = geometry_.heads / geometry_.kv_heads;
     const Index slots = cache.slots_per_block();
-    const Index seen = geometry_.window > 0 ? std::min(cache.position(), slots) : cache.position();
     const T scale = score_scale<T>(width);
     // A task takes all heads of a sequence, whose keys lie side by side in memory, unless sequences are too few.
     const bool split = q.rows < 2 * ops.pool().threads();
@@ -194,6 +195,7 @@ void SoftmaxAttention<T>::step(compute::Operations<T>& ops, Matrix<T> q, Matrix<
         T* const query = q.row(b) + first * group * width;
         T* const result = y.row(b) + first * group * width;
         const Index rows = heads_per_task * group;
+        const Index seen = geometry_.window > 0 ? std::min(cache.position(b), slots) : cache.position(b);
         Scratch<T> scores(rows * seen);
         const auto fetch_next = [&](Index at, Index head, const auto& part) {
             if (head + 1 < heads_per_task) {

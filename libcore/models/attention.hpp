@@ -18,8 +18,8 @@ struct AttentionGeometry {
     Index key_width() const { return kv_heads * head_dim; }
 };
 
-/// Rotated keys and values of a batch of sequences: all of them, in blocks of `block` positions added as they are
-/// needed, or with a window a ring of W slots (position p in slot p mod W).
+/// Rotated keys and values of a batch of sequences, each at a position of its own: all of them, in blocks of `block`
+/// positions added as they are needed, or with a window a ring of W slots (position p in slot p mod W).
 template <class T>
 class AttentionCache final : public MixerState {
 public:
@@ -27,12 +27,15 @@ public:
 
     AttentionCache(AttentionGeometry geometry, Index batch);
 
-    Index batch() const { return batch_; }
-    Index position() const { return position_; }               // tokens each sequence has seen
-    Index bytes_per_sequence() const override;
+    Index batch() const { return static_cast<Index>(sequences_.size()); }
+    Index position(Index sequence) const { return at(sequence).position; }   // tokens that it has seen
+    Index common_position() const;                             // of all sequences, which must agree
+    Index bytes_per_sequence() const override;                 // of the longest
     std::vector<std::byte> save() const override;
     void load(const std::vector<std::byte>& bytes) override;
     void select(const std::vector<Index>& sequences) override;
+    void take(Index to, const MixerState& other, Index from) override;
+    bool mixes_lengths() const override { return true; }
 
     /// Stores the rotated k and v [batch, length, key_width] of the next tokens.
     void append(compute::Operations<T>& ops, Sequences<const T> k, Sequences<const T> v);
@@ -40,19 +43,24 @@ public:
     void recall(Index sequence, Index n, T* k, T* v) const;
 
     Index slots_per_block() const { return slots_; }
-    Index blocks() const { return static_cast<Index>(blocks_.size()); }
+    Index blocks(Index sequence) const { return static_cast<Index>(at(sequence).blocks.size()); }
     /// Keys of one head in a block, [head_dim, slots_per_block] (slot fastest), and values [slots_per_block, head_dim].
     const T* keys(Index block_index, Index sequence, Index head) const;
     const T* values(Index block_index, Index sequence, Index head) const;
 
 private:
+    struct Sequence {
+        Index position = 0;
+        std::vector<Buffer<T>> blocks;   // each [keys and values, kv_heads, head_dim * slots]: long runs to read
+        Sequence clone() const;
+    };
+    const Sequence& at(Index sequence) const { return sequences_[static_cast<std::size_t>(sequence)]; }
+    Index block_size() const { return geometry_.kv_heads * 2 * geometry_.head_dim * slots_; }
     T* part(Index block_index, Index sequence, Index head, bool value);
 
     AttentionGeometry geometry_;
-    Index batch_ = 0;
-    Index position_ = 0;
     Index slots_ = block;
-    std::vector<Buffer<T>> blocks_;      // each [batch, keys and values, kv_heads, head_dim * slots]: long runs to read
+    std::vector<Sequence> sequences_;
 };
 
 /// y_t = sum_s A[t, s] v_s, A[t, s] = softmax_s(q_t . k_s / sqrt(head_dim)) over the s that t sees, in every head.

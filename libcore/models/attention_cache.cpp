@@ -2,24 +2,48 @@
 // Keys and values between tokens.
 #include "libcore/models/attention.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace stillhouse::models {
 
 template <class T>
-AttentionCache<T>::AttentionCache(AttentionGeometry geometry, Index batch) : geometry_(geometry), batch_(batch)
+AttentionCache<T>::AttentionCache(AttentionGeometry geometry, Index batch)
+    : geometry_(geometry), sequences_(static_cast<std::size_t>(batch))
 {
     if (geometry_.window > 0) {
         slots_ = geometry_.window;
-        blocks_.emplace_back(batch_ * geometry_.kv_heads * 2 * geometry_.head_dim * slots_);
+        for (Sequence& sequence : sequences_) {
+            sequence.blocks.emplace_back(block_size());
+        }
     }
+}
+
+template <class T>
+typename AttentionCache<T>::Sequence AttentionCache<T>::Sequence::clone() const
+{
+    Sequence copy{position, {}};
+    for (const Buffer<T>& one : blocks) {
+        copy.blocks.push_back(one.clone());
+    }
+    return copy;
+}
+
+template <class T>
+Index AttentionCache<T>::common_position() const
+{
+    for (const Sequence& sequence : sequences_) {
+        STILLHOUSE_CHECK(sequence.position == sequences_.front().position);
+    }
+    return sequences_.front().position;
 }
 
 template <class T>
 T* AttentionCache<T>::part(Index block_index, Index sequence, Index head, bool value)
 {
-    T* data = blocks_[static_cast<std::size_t>(block_index)].data();
-    return data + ((sequence * 2 + (value ? 1 : 0)) * geometry_.kv_heads + head) * geometry_.head_dim * slots_;
+    T* data = sequences_[static_cast<std::size_t>(sequence)].blocks[static_cast<std::size_t>(block_index)].data();
+    return data + ((value ? geometry_.kv_heads : 0) + head) * geometry_.head_dim * slots_;
 }
 
 template <class T>
@@ -37,23 +61,29 @@ const T* AttentionCache<T>::values(Index block_index, Index sequence, Index head
 template <class T>
 Index AttentionCache<T>::bytes_per_sequence() const
 {
-    return blocks() * geometry_.kv_heads * 2 * geometry_.head_dim * slots_ * static_cast<Index>(sizeof(T));
+    std::size_t most = 0;
+    for (const Sequence& sequence : sequences_) {
+        most = std::max(most, sequence.blocks.size());
+    }
+    return static_cast<Index>(most) * block_size() * static_cast<Index>(sizeof(T));
 }
 
 template <class T>
 void AttentionCache<T>::append(compute::Operations<T>& ops, Sequences<const T> k, Sequences<const T> v)
 {
-    STILLHOUSE_CHECK(k.batch == batch_ && v.batch == batch_ && k.length == v.length);
+    STILLHOUSE_CHECK(k.batch == batch() && v.batch == batch() && k.length == v.length);
     STILLHOUSE_CHECK(k.width == geometry_.key_width() && v.width == k.width);
     const bool ring = geometry_.window > 0;
-    while (!ring && blocks() * slots_ < position_ + k.length) {
-        blocks_.emplace_back(batch_ * geometry_.kv_heads * 2 * geometry_.head_dim * slots_);
+    for (Sequence& sequence : sequences_) {
+        while (!ring && static_cast<Index>(sequence.blocks.size()) * slots_ < sequence.position + k.length) {
+            sequence.blocks.emplace_back(block_size());
+        }
     }
     const Index first = ring ? std::max<Index>(0, k.length - slots_) : 0;   // a ring forgets what it would overwrite
     const Index width = geometry_.head_dim;
-    ops.pool().for_each(batch_, [&](Index b) {
+    ops.pool().for_each(batch(), [&](Index b) {
         for (Index t = first; t < k.length; ++t) {
-            const Index position = position_ + t;
+            const Index position = at(b).position + t;
             const Index slot = position % slots_;
             const Index block_index = ring ? 0 : position / slots_;
             for (Index head = 0; head < geometry_.kv_heads; ++head) {
@@ -66,16 +96,18 @@ void AttentionCache<T>::append(compute::Operations<T>& ops, Sequences<const T> k
             }
         }
     });
-    position_ += k.length;
+    for (Sequence& sequence : sequences_) {
+        sequence.position += k.length;
+    }
 }
 
 template <class T>
 void AttentionCache<T>::recall(Index sequence, Index n, T* k, T* v) const
 {
-    STILLHOUSE_CHECK(n <= position_ && n <= blocks() * slots_);
+    STILLHOUSE_CHECK(n <= position(sequence) && n <= blocks(sequence) * slots_);
     const Index width = geometry_.head_dim;
     for (Index t = 0; t < n; ++t) {
-        const Index position = position_ - n + t;
+        const Index position = at(sequence).position - n + t;
         const Index slot = position % slots_;
         const Index block_index = geometry_.window > 0 ? 0 : position / slots_;
         for (Index head = 0; head < geometry_.kv_heads; ++head) {
@@ -92,15 +124,22 @@ void AttentionCache<T>::recall(Index sequence, Index n, T* k, T* v) const
 template <class T>
 std::vector<std::byte> AttentionCache<T>::save() const
 {
-    const Index header[] = {geometry_.kv_heads, geometry_.head_dim, geometry_.window, static_cast<Index>(sizeof(T)),
-                            batch_, position_};
-    std::vector<std::byte> bytes(sizeof(header) + static_cast<std::size_t>(batch_ * bytes_per_sequence()));
-    std::memcpy(bytes.data(), header, sizeof(header));
-    std::size_t at = sizeof(header);
-    for (const Buffer<T>& one : blocks_) {
-        const std::size_t size = static_cast<std::size_t>(one.size()) * sizeof(T);
-        std::memcpy(bytes.data() + at, one.data(), size);
-        at += size;
+    std::vector<Index> header{geometry_.kv_heads, geometry_.head_dim, geometry_.window, static_cast<Index>(sizeof(T)),
+                              batch()};
+    std::size_t total = 0;
+    for (const Sequence& sequence : sequences_) {
+        header.push_back(sequence.position);
+        total += sequence.blocks.size() * static_cast<std::size_t>(block_size()) * sizeof(T);
+    }
+    std::size_t place = header.size() * sizeof(Index);
+    std::vector<std::byte> bytes(place + total);
+    std::memcpy(bytes.data(), header.data(), place);
+    for (const Sequence& sequence : sequences_) {
+        for (const Buffer<T>& one : sequence.blocks) {
+            const std::size_t size = static_cast<std::size_t>(one.size()) * sizeof(T);
+            std::memcpy(bytes.data() + place, one.data(), size);
+            place += size;
+        }
     }
     return bytes;
 }
@@ -109,12 +148,13 @@ template <class T>
 void AttentionCache<T>::load(const std::vector<std::byte>& bytes)
 {
     const Index expected[] = {geometry_.kv_heads, geometry_.head_dim, geometry_.window, static_cast<Index>(sizeof(T)),
-                              batch_};
-    Index header[6] = {};
-    if (bytes.size() < sizeof(header)) {
+                              batch()};
+    std::vector<Index> header(5 + sequences_.size());
+    std::size_t place = header.size() * sizeof(Index);
+    if (bytes.size() < place) {
         throw_error(ErrorCode::bad_data, "attention state: " + std::to_string(bytes.size()) + " bytes, too few");
     }
-    std::memcpy(header, bytes.data(), sizeof(header));
+    std::memcpy(header.data(), bytes.data(), place);
     for (std::size_t i = 0; i < 5; ++i) {
         static const char* const names[] = {"key-value heads", "head dim", "window", "bytes a number", "sequences"};
         if (header[i] != expected[i]) {
@@ -123,40 +163,55 @@ void AttentionCache<T>::load(const std::vector<std::byte>& bytes)
                                                  + std::to_string(expected[i]));
         }
     }
-    const Index per_block = batch_ * geometry_.kv_heads * 2 * geometry_.head_dim * slots_;
-    const Index count = geometry_.window > 0 ? 1 : header[5] / slots_ + (header[5] % slots_ != 0 ? 1 : 0);
-    const auto found = static_cast<Index>((bytes.size() - sizeof(header)) / sizeof(T));
-    if (header[5] < 0 || per_block == 0 || found % per_block != 0 || found / per_block != count
-        || (bytes.size() - sizeof(header)) % sizeof(T) != 0) {
-        throw_error(ErrorCode::bad_data, "attention state: " + std::to_string(bytes.size())
-                                             + " bytes do not hold " + std::to_string(header[5]) + " positions");
+    const std::size_t each = static_cast<std::size_t>(block_size()) * sizeof(T);
+    std::size_t left = (bytes.size() - place) / each;        // whole blocks that the bytes hold
+    std::vector<Sequence> sequences;
+    for (std::size_t i = 5; i < header.size(); ++i) {
+        const Index position = header[i];
+        const auto count =
+            static_cast<std::size_t>(geometry_.window > 0 ? 1 : position / slots_ + (position % slots_ != 0 ? 1 : 0));
+        if (position < 0 || count > left) {
+            throw_error(ErrorCode::bad_data, "attention state: " + std::to_string(bytes.size())
+                                                 + " bytes do not hold " + std::to_string(position) + " positions");
+        }
+        left -= count;
+        Sequence& sequence = sequences.emplace_back();
+        sequence.position = position;
+        for (std::size_t j = 0; j < count; ++j, place += each) {
+            sequence.blocks.emplace_back(block_size());
+            std::memcpy(sequence.blocks.back().data(), bytes.data() + place, each);
+        }
     }
-    std::vector<Buffer<T>> blocks;
-    std::size_t at = sizeof(header);
-    for (Index i = 0; i < count; ++i) {
-        blocks.emplace_back(per_block);
-        std::memcpy(blocks.back().data(), bytes.data() + at, static_cast<std::size_t>(per_block) * sizeof(T));
-        at += static_cast<std::size_t>(per_block) * sizeof(T);
+    if (place != bytes.size()) {
+        throw_error(ErrorCode::bad_data, "attention state: " + std::to_string(bytes.size() - place)
+                                             + " bytes more than its positions take");
     }
-    blocks_ = std::move(blocks);
-    position_ = header[5];
+    sequences_ = std::move(sequences);
 }
 
 template <class T>
 void AttentionCache<T>::select(const std::vector<Index>& sequences)
 {
-    const Index each = geometry_.kv_heads * 2 * geometry_.head_dim * slots_;
-    for (const Index sequence : sequences) {
-        STILLHOUSE_CHECK(sequence >= 0 && sequence < batch_);
+    std::vector<Sequence> chosen;
+    for (auto next = sequences.begin(); next != sequences.end(); ++next) {
+        STILLHOUSE_CHECK(*next >= 0 && *next < batch());
+        Sequence& sequence = sequences_[static_cast<std::size_t>(*next)];
+        const bool wanted_again = std::find(next + 1, sequences.end(), *next) != sequences.end();
+        chosen.push_back(wanted_again ? sequence.clone() : std::move(sequence));
     }
-    for (Buffer<T>& one : blocks_) {
-        Buffer<T> chosen(static_cast<Index>(sequences.size()) * each);
-        for (std::size_t i = 0; i < sequences.size(); ++i) {
-            std::copy_n(one.data() + sequences[i] * each, each, chosen.data() + static_cast<Index>(i) * each);
-        }
-        one = std::move(chosen);
+    sequences_ = std::move(chosen);
+}
+
+template <class T>
+void AttentionCache<T>::take(Index to, const MixerState& other, Index from)
+{
+    const auto& source = dynamic_cast<const AttentionCache&>(other);
+    STILLHOUSE_CHECK(to >= 0 && to <= batch() && from >= 0 && from < source.batch());
+    STILLHOUSE_CHECK(source.block_size() == block_size());
+    if (to == batch()) {
+        sequences_.emplace_back();
     }
-    batch_ = static_cast<Index>(sequences.size());
+    sequences_[static_cast<std::size_t>(to)] = source.at(from).clone();
 }
 
 template class AttentionCache<float>;

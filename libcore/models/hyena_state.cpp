@@ -191,6 +191,35 @@ void HyenaState<T>::select(const std::vector<Index>& sequences)
 }
 
 template <class T>
+void HyenaState<T>::take(Index to, const MixerState& other, Index from)
+{
+    const auto& source = dynamic_cast<const HyenaState&>(other);
+    STILLHOUSE_CHECK(to >= 0 && to <= batch_ && from >= 0 && from < source.batch_);
+    STILLHOUSE_CHECK(source.execution_ == execution_ && (mixes_lengths() || source.position == position));
+    batch_ += to == batch_ ? 1 : 0;
+    const auto mine = parts();
+    const auto theirs = source.parts();
+    for (std::size_t i = 0; i < mine.size(); ++i) {
+        Part& part = *mine[i];
+        STILLHOUSE_CHECK(part.each == theirs[i]->each);
+        if (part.data.size() < batch_ * part.each) {
+            Buffer<T> larger(batch_ * part.each);
+            std::copy_n(part.data.data(), part.data.size(), larger.data());
+            part.data = std::move(larger);
+        }
+        std::copy_n(theirs[i]->data.data() + from * part.each, part.each, part.of(to));
+    }
+    const auto take_cache = [&](std::optional<AttentionCache<T>>& cache, const std::optional<AttentionCache<T>>& of) {
+        if (cache) {
+            cache->take(to, *of, from);
+        }
+    };
+    take_cache(window, source.window);
+    take_cache(kept, source.kept);
+    position = std::max(position, source.position);
+}
+
+template <class T>
 void HyenaState<T>::reserve(Index tokens)
 {
     if (tokens <= capacity || history.empty()) {

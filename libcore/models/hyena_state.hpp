@@ -56,6 +56,8 @@ public:
     std::vector<std::byte> save() const override;
     void load(const std::vector<std::byte>& bytes) override;
     void select(const std::vector<Index>& sequences) override;
+    void take(Index to, const MixerState& other, Index from) override;
+    bool mixes_lengths() const override { return late.empty() && history.empty(); }
 
     Execution execution() const { return execution_; }
     Index batch() const { return batch_; }

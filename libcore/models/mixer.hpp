@@ -28,6 +28,11 @@ public:
     virtual std::vector<std::byte> save() const = 0;          // the whole batch, for --save-state
     virtual void load(const std::vector<std::byte>& bytes) = 0;   // Error{bad_data} when it does not fit
     virtual void select(const std::vector<Index>& sequences) = 0; // keep these rows of the batch, in this order
+    /// Sequence `from` of another state of the same mixer and execution takes the place of sequence `to`, or with `to`
+    /// equal to the batch joins behind the last. Only step may follow where lengths then differ.
+    virtual void take(Index to, const MixerState& other, Index from) = 0;
+    /// May sequences that have seen different numbers of tokens be stepped together?
+    virtual bool mixes_lengths() const = 0;
 };
 
 /// How the long convolutions of a mixer are run token by token. `attention` mixers use their cache in every mode.

@@ -23,5 +23,9 @@ std::vector<double> rotary_frequencies(const Rotary& rotary);
 template <class T>
 void rotate(compute::Operations<T>& ops, const std::vector<double>& frequencies, Index head_dim, Index first,
             Sequences<T> x, bool back = false);
+/// The same for rows x [n, heads * head_dim], contiguous, of which row i stands at positions[i].
+template <class T>
+void rotate_rows(compute::Operations<T>& ops, const std::vector<double>& frequencies, Index head_dim,
+                 const Index* positions, Matrix<T> x);
 
 }  // namespace stillhouse::models
