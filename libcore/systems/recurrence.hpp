@@ -7,6 +7,9 @@
 
 namespace stillhouse::systems {
 
+template <class T>
+class LaneTable;
+
 /// A bank of filters in one form; signal i uses filter filter_of[i]. The state of a signal is `state_size` numbers of
 /// T: order states (the largest of the bank; a filter of lower order leaves the rest zero), then K - 1 past inputs
 /// (newest first). A filter whose fir is zero below lag `delay` is run with `delay` less taps: its caller feeds it
@@ -36,6 +39,8 @@ public:
 private:
     template <class Other>
     friend class Recurrence;
+    template <class Other>
+    friend class LaneTable;
     struct Filter {
         Index order = 0;
         Index pairs = 0;         // modal: complex pairs; cascade: sections of two states

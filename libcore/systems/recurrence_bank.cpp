@@ -109,6 +109,15 @@ void RecurrenceBank<T>::scan(Matrix<const T> u, const Index* filter_of, T* state
     }
 }
 
+template <class T>
+LaneRecurrence<T> RecurrenceBank<T>::lanes(std::span<const Index> filter_of) const
+{
+    if (narrow_ != nullptr) {
+        return LaneRecurrence<T>(LaneTable<T>(*narrow_, filter_of));
+    }
+    return LaneRecurrence<T>(std::make_unique<LaneTable<double>>(*wide_, filter_of));
+}
+
 template class RecurrenceBank<float>;
 template class RecurrenceBank<double>;
 

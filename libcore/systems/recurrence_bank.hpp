@@ -2,9 +2,11 @@
 // A bank of recurrences in the precision of the network, or in double where that precision would lose the response.
 #pragma once
 
+#include "libcore/systems/lane_recurrence.hpp"
 #include "libcore/systems/recurrence.hpp"
 
 #include <memory>
+#include <span>
 
 namespace stillhouse::systems {
 
@@ -25,6 +27,8 @@ public:
 
     void step(const T* u, const Index* filter_of, Index signals, T* state, T* y) const;
     void scan(Matrix<const T> u, const Index* filter_of, T* state, Matrix<T> y) const;
+    /// The bank for signals side by side, signal i with filter filter_of[i].
+    LaneRecurrence<T> lanes(std::span<const Index> filter_of) const;
 
 private:
     std::unique_ptr<Recurrence<T>> narrow_;
