@@ -52,7 +52,8 @@ bool spin_until(const Ready& ready)
 
 struct ThreadPool::Shared {
     // Written by the caller under `mutex` while no worker is inside, read by workers that entered under `mutex`.
-    const std::function<void(Index)>* task = nullptr;
+    Call call = nullptr;
+    const void* task = nullptr;
     Index n = 0;
     std::exception_ptr failure;
 
@@ -76,7 +77,7 @@ struct ThreadPool::Shared {
                 break;
             }
             try {
-                (*task)(i);
+                call(task, i);
             } catch (...) {
                 const std::lock_guard lock(mutex);
                 if (!failure) {
@@ -154,7 +155,7 @@ int ThreadPool::threads() const noexcept
     return static_cast<int>(shared_->workers.size()) + 1;
 }
 
-void ThreadPool::for_each(Index n, const std::function<void(Index)>& task)
+void ThreadPool::run(Index n, Call call, const void* task)
 {
     if (n <= 0) {
         return;
@@ -162,7 +163,7 @@ void ThreadPool::for_each(Index n, const std::function<void(Index)>& task)
     if (inside_task || n == 1 || shared_->workers.empty()) {
         // A single task is not marked as inside: what it calls may use the pool.
         for (Index i = 0; i < n; ++i) {
-            task(i);
+            call(task, i);
         }
         return;
     }
@@ -170,7 +171,8 @@ void ThreadPool::for_each(Index n, const std::function<void(Index)>& task)
     const std::lock_guard one_job(shared.caller);
     {
         const std::lock_guard lock(shared.mutex);
-        shared.task = &task;
+        shared.call = call;
+        shared.task = task;
         shared.n = n;
         shared.failure = nullptr;
         shared.next.store(0, std::memory_order_relaxed);

@@ -4,7 +4,6 @@
 
 #include "libcore/base/shape.hpp"
 
-#include <functional>
 #include <memory>
 
 namespace stillhouse {
@@ -22,10 +21,17 @@ public:
 
     int threads() const noexcept;
 
-    /// Calls task(0) ... task(n - 1), each once, in no particular order; returns when all are done.
-    void for_each(Index n, const std::function<void(Index)>& task);
+    /// Calls task(0) ... task(n - 1), each once, in no particular order; returns when all are done. Allocates nothing.
+    template <class Task>
+    void for_each(Index n, const Task& task)
+    {
+        run(n, [](const void* what, Index i) { (*static_cast<const Task*>(what))(i); }, &task);
+    }
 
 private:
+    using Call = void (*)(const void* task, Index i);
+    void run(Index n, Call call, const void* task);
+
     struct Shared;
     std::unique_ptr<Shared> shared_;
 };

@@ -33,6 +33,23 @@ public:
     {
         cpu::linear_decode(pool_, operands_, x, w, bias, y);
     }
+    PackedMatrix pack(Matrix<const T> w, WeightFormat format) override
+    {
+        if constexpr (std::is_same_v<T, float>) {
+            return cpu::pack(pool_, w, format);
+        } else {
+            throw_error(ErrorCode::unsupported, "weights are packed for products in f32, bf16 or int8, not in double");
+        }
+    }
+    void linear_packed(std::span<const PackedLinear<T>> maps) override
+    {
+        if constexpr (std::is_same_v<T, float>) {
+            cpu::linear_packed(pool_, maps);
+        } else {
+            STILLHOUSE_CHECK(maps.empty());   // none was ever packed
+        }
+    }
+    using Operations<T>::linear_packed;
     void convolve(Matrix<const T> u, Matrix<const T> h, const Index* filter_of, Matrix<T> y) override
     {
         cpu::convolve(pool_, u, h, filter_of, y);

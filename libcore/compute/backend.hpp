@@ -4,8 +4,10 @@
 
 #include "libcore/base/array.hpp"
 #include "libcore/base/parallel.hpp"
+#include "libcore/compute/packed.hpp"
 
 #include <memory>
+#include <span>
 #include <string>
 
 namespace stillhouse::compute {
@@ -15,6 +17,30 @@ enum class Precision { f64, f32, bf16 };
 
 enum class Transpose { no, yes };
 enum class Activation { gelu_erf, gelu_tanh, silu, relu, identity };
+
+/// Takes a result in tiles instead of its being stored: the head's logits, of which sampling wants a few.
+template <class T>
+class TileSink {
+public:
+    virtual ~TileSink() = default;
+    /// Before the first tile; the columns are divided among that many slots.
+    virtual void begin(Index slots) = 0;
+    /// tile = rows first_row .., columns first_column .. of the result, valid during the call. Tiles of different slots
+    /// come from several threads at once, those of a slot one after the other, for each row with ascending columns.
+    virtual void take(Index slot, Index first_row, Index first_column, Matrix<const T> tile) = 0;
+};
+
+/// One map y = f(x w^T + bias): x [rows, w->cols()], bias [w->rows()] or null, y [rows, w->rows()]. With a sink the
+/// result is handed over in tiles and y is not written.
+template <class T>
+struct PackedLinear {
+    Matrix<const T> x;
+    const PackedMatrix* w = nullptr;
+    const T* bias = nullptr;
+    Matrix<T> y;
+    Activation activation = Activation::identity;
+    TileSink<T>* sink = nullptr;
+};
 
 /// Every operation gives the same bits for any number of threads: work is cut into tiles of fixed shape (the last
 /// padded) that one thread computes, and sums over a long axis are never divided among threads. A row of a result
@@ -39,6 +65,21 @@ public:
     /// The same for decoding, where rows are few: each weight is read once for all rows. Equal to `linear` within
     /// rounding, and itself independent of the number of rows.
     virtual void linear_decode(Matrix<const T> x, Matrix<const T> w, const T* bias, Matrix<T> y) = 0;
+
+    /// w[rows, cols] packed for linear_packed. Error{bad_data} where a number is not finite and the format is int8;
+    /// Error{unsupported} in double: there weights stay as they are.
+    virtual PackedMatrix pack(Matrix<const T> w, WeightFormat format) = 0;
+
+    /// All these maps in one region of the pool, whatever their sizes, for any number of rows; none may read what
+    /// another writes. Few rows: each weight is read once from memory, eight panels side by side. Many: blocks of
+    /// activations from the second cache. An element is one chain over its steps wherever it stands, so no format's
+    /// bits depend on the batch, the tile or the thread.
+    virtual void linear_packed(std::span<const PackedLinear<T>> maps) = 0;
+    void linear_packed(Matrix<const T> x, const PackedMatrix& w, const T* bias, Matrix<T> y)
+    {
+        const PackedLinear<T> map{x, &w, bias, y};
+        linear_packed(std::span<const PackedLinear<T>>(&map, 1));
+    }
 
     /// Causal convolution of `signals` rows u[i, 0..length) with filter h[filter_of[i], 0..taps):
     /// y[i, t] = sum_{s <= t, t - s < taps} h[t - s] u[i, s]. FFT of length >= length + taps - 1, no wrap.

@@ -35,6 +35,8 @@ public:
           v_(weights, prefix_of(layer) + "v", geometry().key_width(), config.width, config.attention_bias),
           out_(weights, prefix_of(layer) + "out", config.width, geometry().query_width(), config.attention_bias)
     {
+        this->inputs_ = {&q_, &k_, &v_};
+        this->outputs_ = {&out_};
     }
 
     void refresh(compute::Operations<T>&) override {}
@@ -93,36 +95,21 @@ public:
         return std::make_unique<AttentionCache<T>>(geometry(), batch);
     }
 
-    void prefill(compute::Operations<T>& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const override
-    {
-        const Index queries = x.tokens() * geometry().query_width();
-        const Index keys = x.tokens() * geometry().key_width();
-        Scratch<T> memory(2 * queries + 2 * keys);
-        const Sequences<T> q(memory.data(), x.batch, x.length, geometry().query_width());
-        const Sequences<T> k(q.data + queries, x.batch, x.length, geometry().key_width());
-        const Sequences<T> v(k.data + keys, x.batch, x.length, geometry().key_width());
-        const Sequences<T> attended(v.data + keys, x.batch, x.length, geometry().query_width());
-        q_.forward(ops, x.rows(), q.rows());
-        k_.forward(ops, x.rows(), k.rows());
-        v_.forward(ops, x.rows(), v.rows());
-        core_.prefill(ops, q, k, v, dynamic_cast<AttentionCache<T>&>(state), attended);
-        out_.forward(ops, attended.rows(), y.rows());
-    }
-
-    void step(compute::Operations<T>& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const override
+    void mix(compute::Operations<T>& ops, Sequences<const T> x, T* z, MixerState& state, bool decode,
+             T* features) const override
     {
         const Index queries = geometry().query_width();
         const Index keys = geometry().key_width();
-        Scratch<T> memory(x.rows * (2 * queries + 2 * keys));
-        const Matrix<T> q(memory.data(), x.rows, queries);
-        const Matrix<T> k(q.data + x.rows * queries, x.rows, keys);
-        const Matrix<T> v(k.data + x.rows * keys, x.rows, keys);
-        const Matrix<T> attended(v.data + x.rows * keys, x.rows, queries);
-        q_.decode(ops, x, q);
-        k_.decode(ops, x, k);
-        v_.decode(ops, x, v);
-        core_.step(ops, q, k, v, dynamic_cast<AttentionCache<T>&>(state), attended);
-        out_.decode(ops, attended, y);
+        const Sequences<T> q(z, x.batch, x.length, queries);
+        const Sequences<T> k(q.data + q.size(), x.batch, x.length, keys);
+        const Sequences<T> v(k.data + k.size(), x.batch, x.length, keys);
+        const Sequences<T> attended(features, x.batch, x.length, queries);
+        auto& cache = dynamic_cast<AttentionCache<T>&>(state);
+        if (decode) {
+            core_.step(ops, q.rows(), k.rows(), v.rows(), cache, attended.rows());
+        } else {
+            core_.prefill(ops, q, k, v, cache, attended);
+        }
     }
 
     void sum_attention_by_lag(compute::Operations<T>& ops, Sequences<const T> x, Matrix<double> lag) const override

@@ -153,6 +153,19 @@ HyenaMixer<T>::HyenaMixer(const NetworkConfig& config, Index layer, const Parame
     if (mixer_.form != FilterForm::none) {
         filter_ = make_filter(mixer_, layer, weights);
     }
+    for (HyenaGate<T>& gate : gates_) {
+        this->inputs_.push_back(&gate.projection);
+    }
+    if (window_) {
+        this->inputs_.insert(this->inputs_.end(), {&window_q_, &window_k_});
+    }
+    if (kept_) {
+        this->inputs_.insert(this->inputs_.end(), {&kept_q_, &kept_k_, &kept_v_});
+    }
+    this->outputs_.push_back(&out_);
+    if (taps_ != nullptr) {
+        this->outputs_.push_back(&all_taps_);
+    }
 }
 
 template <class T>

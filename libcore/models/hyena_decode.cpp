@@ -28,17 +28,6 @@ void remember(typename HyenaState<T>::Part& past, Sequences<const T> next, Index
     }
 }
 
-template <class T>
-void project(compute::Operations<T>& ops, const Projection<T>& projection, Matrix<const T> x, bool decode, T* y)
-{
-    const Matrix<T> out(y, x.rows, projection.out());
-    if (decode) {
-        projection.decode(ops, x, out);
-    } else {
-        projection.forward(ops, x, out);
-    }
-}
-
 }  // namespace
 
 template <class T>
@@ -310,72 +299,62 @@ void HyenaMixer<T>::heads_exact(Operations& ops, const std::vector<Scratch<T>>& 
     });
 }
 
-/// Window and kept heads into their columns.
+/// Window and kept heads into their columns; z from their projections on.
 template <class T>
-void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, const Scratch<T>& v, HyenaState<T>& state,
+void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, T* z, const Scratch<T>& v, HyenaState<T>& state,
                            bool decode, Matrix<T> features) const
 {
     const Index tokens = x.tokens();
-    const auto run = [&](const SoftmaxAttention<T>& attention, const Projection<T>& to_q,
-                         const Projection<T>& to_k, const T* values, AttentionCache<T>& cache,
-                         const std::vector<Index>& columns, Index first) {
+    const auto attend_with = [&](const SoftmaxAttention<T>& attention, T* q, T* k, const T* values,
+                                 AttentionCache<T>& cache, const std::vector<Index>& columns, Index first) {
         const auto width = static_cast<Index>(columns.size());
-        Scratch<T> q(tokens * width);
-        Scratch<T> k(tokens * width);
         Scratch<T> y(tokens * width);
-        project(ops, to_q, x.rows(), decode, q.data());
-        project(ops, to_k, x.rows(), decode, k.data());
-        const auto shaped = [&](const Scratch<T>& s) { return Sequences<T>(s.data(), x.batch, x.length, width); };
+        const auto shaped = [&](auto* data) { return Sequences(data, x.batch, x.length, width); };
         if (decode) {
             attention.step(ops, shaped(q).rows(), shaped(k).rows(), Matrix<const T>(values, tokens, width), cache,
-                           shaped(y).rows());
+                           shaped(y.data()).rows());
         } else {
-            attention.prefill(ops, shaped(q), shaped(k), Sequences<const T>(values, x.batch, x.length, width), cache,
-                              shaped(y));
+            attention.prefill(ops, shaped(q), shaped(k), shaped(values), cache, shaped(y.data()));
         }
         scatter_columns(ops.pool(), Matrix<const T>(y.data(), tokens, width), columns, first, features);
     };
     if (window_) {
-        run(*window_, window_q_, window_k_, v.data(), *state.window, columns_, mixer_.channels);
+        attend_with(*window_, z, z + tokens * n_, v.data(), *state.window, columns_, mixer_.channels);
+        z += 2 * tokens * n_;
     }
     if (kept_) {
-        Scratch<T> values(tokens * static_cast<Index>(kept_columns_.size()));
-        project(ops, kept_v_, x.rows(), decode, values.data());
-        run(*kept_, kept_q_, kept_k_, values.data(), *state.kept, kept_columns_, 0);
+        const Index part = tokens * static_cast<Index>(kept_columns_.size());
+        attend_with(*kept_, z, z + part, z + 2 * part, *state.kept, kept_columns_, 0);
     }
 }
 
 template <class T>
-void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y,
-                            bool decode) const
+void HyenaMixer<T>::mix(Operations& ops, Sequences<const T> x, T* z, MixerState& mixer_state, bool decode,
+                        T* features_data) const
 {
+    auto& state = dynamic_cast<HyenaState<T>&>(mixer_state);
     STILLHOUSE_CHECK(x.width == width_ && x.batch == state.batch());
-    if (x.length == 0) {
-        return;
-    }
     const Index tokens = x.tokens();
     const Index total = state.position + x.length;
-    const auto shaped = [&](const Scratch<T>& s) { return Sequences<T>(s.data(), x.batch, x.length, n_); };
+    const auto shaped = [&](T* data) { return Sequences<T>(data, x.batch, x.length, n_); };
 
     std::vector<Scratch<T>> signals;
-    Scratch<T> z(tokens * n_);
     for (std::size_t p = 0; p < gates_.size(); ++p) {
+        const Sequences<T> own = shaped(z + static_cast<Index>(p) * tokens * n_);
         signals.emplace_back(tokens * n_);
-        project(ops, gates_[p].projection, x.rows(), decode, z.data());
-        shorten(ops, gates_[p], shaped(z), state.past_z[p].data.data(), shaped(signals.back()));
+        shorten(ops, gates_[p], own, state.past_z[p].data.data(), shaped(signals.back().data()));
         if (mixer_.short_taps > 1) {
-            remember<T>(state.past_z[p], shaped(z), mixer_.short_taps - 1);
+            remember<T>(state.past_z[p], own, mixer_.short_taps - 1);
         }
     }
 
     const Index columns = out_.in();
-    Scratch<T> features_store(tokens * columns);
-    const Matrix<T> features(features_store.data(), tokens, columns);
+    const Matrix<T> features(features_data, tokens, columns);
     const bool direct = columns == n_;
     if (!kept_columns_.empty()) {
         std::fill_n(features.data, tokens * columns, T(0));
     }
-    const Sequences<T> c = direct ? shaped(features_store) : shaped(z);   // z has served
+    const Sequences<T> c = shaped(direct ? features.data : z);   // that z has served
     if (mixer_.kind == MixerKind::linear || (wide() && state.execution() == Execution::recurrent)) {
         heads_recurrent(ops, signals, c, state);
     } else if (state.execution() == Execution::recurrent) {
@@ -391,25 +370,18 @@ void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>
     }
     if (!direct) {
         scatter_columns(ops.pool(), Matrix<const T>(c.rows()), columns_, 0, features);
-        attend(ops, x, signals[2], state, decode, features);
+        attend(ops, x, z + static_cast<Index>(gates_.size()) * tokens * n_, signals[2], state, decode, features);
     }
-
-    project(ops, out_, Matrix<const T>(features), decode, y.data);
     if (taps_ != nullptr) {
         const Index lags = mixer_.taps;
-        Scratch<T> wide_x(tokens * lags * width_);
+        T* const wide_x = features_data + tokens * columns;
         for (Index b = 0; b < x.batch; ++b) {
             for (Index t = 0; t < x.length; ++t) {
                 for (Index j = 0; j < lags; ++j) {
                     const T* const from = t >= j ? x.token(b, t - j) : state.past_x.of(b) + (lags - 1 + t - j) * width_;
-                    std::copy_n(from, width_, wide_x.data() + ((b * x.length + t) * lags + j) * width_);
+                    std::copy_n(from, width_, wide_x + ((b * x.length + t) * lags + j) * width_);
                 }
             }
-        }
-        Scratch<T> more(tokens * width_);
-        project(ops, all_taps_, Matrix<const T>(wide_x.data(), tokens, lags * width_), decode, more.data());
-        for (Index i = 0; i < tokens * width_; ++i) {
-            y.data[i] += more.data()[i];
         }
         if (lags > 1) {
             remember<T>(state.past_x, x, lags - 1);
@@ -418,24 +390,9 @@ void HyenaMixer<T>::advance(Operations& ops, Sequences<const T> x, HyenaState<T>
     state.position = total;
 }
 
-template <class T>
-void HyenaMixer<T>::prefill(Operations& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const
-{
-    advance(ops, x, dynamic_cast<HyenaState<T>&>(state), y, false);
-}
-
-template <class T>
-void HyenaMixer<T>::step(Operations& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const
-{
-    STILLHOUSE_CHECK(x.stride == x.cols && y.stride == y.cols);
-    advance(ops, Sequences<const T>(x.data, x.rows, 1, x.cols), dynamic_cast<HyenaState<T>&>(state),
-            Sequences<T>(y.data, y.rows, 1, y.cols), true);
-}
-
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
     template std::unique_ptr<MixerState> HyenaMixer<T>::start(Index, Execution) const;                                \
-    template void HyenaMixer<T>::prefill(Operations&, Sequences<const T>, MixerState&, Sequences<T>) const;           \
-    template void HyenaMixer<T>::step(Operations&, Matrix<const T>, MixerState&, Matrix<T>) const;
+    template void HyenaMixer<T>::mix(Operations&, Sequences<const T>, T*, MixerState&, bool, T*) const;
 STILLHOUSE_INSTANTIATE(float)
 STILLHOUSE_INSTANTIATE(double)
 #undef STILLHOUSE_INSTANTIATE

@@ -73,7 +73,7 @@ void HyenaMixer<T>::convolve_chain(Operations& ops, const std::vector<Scratch<T>
 
 /// Everything up to the output projection: tape.features.
 template <class T>
-void HyenaMixer<T>::mix(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const
+void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const
 {
     STILLHOUSE_CHECK(x.width == width_ && x.length > 0);
     const Index batch = x.batch;
@@ -152,14 +152,34 @@ void HyenaMixer<T>::add_taps(Operations& ops, Sequences<const T> x, Sequences<T>
     }
 }
 
+/// Row r of x at lags 0 .. taps - 1, zeros before its sequence begins.
+template <class T>
+void HyenaMixer<T>::copy_lags(Sequences<const T> x, Index r, T* to) const
+{
+    for (Index j = 0; j < mixer_.taps; ++j) {
+        if (r % x.length >= j) {
+            std::copy_n(x.data + (r - j) * width_, width_, to + j * width_);
+        } else {
+            std::fill_n(to + j * width_, width_, T(0));
+        }
+    }
+}
+
 template <class T>
 void HyenaMixer<T>::forward(Operations& ops, Sequences<const T> x, Sequences<T> y,
                             std::unique_ptr<MixerTape>* tape) const
 {
     auto kept = std::make_unique<HyenaTape<T>>();
-    mix(ops, x, *kept);
+    run(ops, x, *kept);
     out_.forward(ops, Matrix<const T>(kept->features.data(), x.tokens(), out_.in()), y.rows());
-    if (taps_ != nullptr) {
+    if (taps_ != nullptr && all_taps_.packed()) {
+        Scratch<T> wide_x(x.tokens() * all_taps_.in());
+        ops.pool().for_each(x.tokens(), [&](Index r) { copy_lags(x, r, wide_x.data() + r * all_taps_.in()); });
+        Scratch<T> more(y.size());
+        all_taps_.forward(ops, Matrix<const T>(wide_x.data(), x.tokens(), all_taps_.in()),
+                          Matrix<T>(more.data(), x.tokens(), width_));
+        add<T>(ops.pool(), y.data, more.data(), y.size(), y.data);
+    } else if (taps_ != nullptr) {
         add_taps(ops, x, y);
     }
     if (tape != nullptr) {
@@ -172,19 +192,12 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
 {
     STILLHOUSE_CHECK(out.rows == x.tokens() && out.cols == feature_width());
     HyenaTape<T> tape;
-    mix(ops, x, tape);
+    run(ops, x, tape);
     const Index mixed = out_.in();
     ops.pool().for_each(out.rows, [&](Index r) {
         T* const row = out.row(r);
         std::copy_n(tape.features.data() + r * mixed, mixed, row);
-        for (Index j = 0; j < mixer_.taps; ++j) {
-            T* const lag = row + mixed + j * width_;
-            if (r % x.length >= j) {
-                std::copy_n(x.data + (r - j) * width_, width_, lag);
-            } else {
-                std::fill_n(lag, width_, T(0));
-            }
-        }
+        copy_lags(x, r, row + mixed);
     });
 }
 

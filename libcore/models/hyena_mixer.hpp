@@ -55,8 +55,8 @@ public:
     void backward(Operations& ops, const MixerTape& tape, Sequences<const T> x, Sequences<const T> dy, Sequences<T> dx,
                   Parameters<T>& gradient) const override;
     std::unique_ptr<MixerState> start(Index batch, Execution execution) const override;
-    void prefill(Operations& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const override;
-    void step(Operations& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const override;
+    void mix(Operations& ops, Sequences<const T> x, T* z, MixerState& state, bool decode,
+             T* features) const override;
     Index feature_width() const override;
     void features(Operations& ops, Sequences<const T> x, Matrix<T> out) const override;
 
@@ -76,13 +76,14 @@ private:
     }
 
     // hyena_forward.cpp
-    void mix(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
+    void run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
     void shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
                  Sequences<T> out) const;
     std::vector<Scratch<T>> open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
     Scratch<T> channel_skips(Index g) const;
     void convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                         HyenaTape<T>& tape) const;
+    void copy_lags(Sequences<const T> x, Index r, T* to) const;
     void add_taps(Operations& ops, Sequences<const T> x, Sequences<T> y) const;
 
     // hyena_backward.cpp
@@ -91,7 +92,6 @@ private:
                         T* dskip) const;
 
     // hyena_decode.cpp
-    void advance(Operations& ops, Sequences<const T> x, HyenaState<T>& state, Sequences<T> y, bool decode) const;
     void chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                          HyenaState<T>& state) const;
     void heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
@@ -102,7 +102,7 @@ private:
                      HyenaState<T>& state) const;
     void heads_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
                      HyenaState<T>& state) const;
-    void attend(Operations& ops, Sequences<const T> x, const Scratch<T>& v, HyenaState<T>& state, bool decode,
+    void attend(Operations& ops, Sequences<const T> x, T* z, const Scratch<T>& v, HyenaState<T>& state, bool decode,
                 Matrix<T> features) const;
 
     Index layer_;

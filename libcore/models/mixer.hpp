@@ -6,6 +6,7 @@
 #include "libcore/compute/backend.hpp"
 #include "libcore/models/config.hpp"
 #include "libcore/models/parameters.hpp"
+#include "libcore/models/projection.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -65,10 +66,18 @@ public:
     virtual std::unique_ptr<MixerState> start(Index batch, Execution execution) const = 0;
 
     /// The next `length` tokens of each sequence: y as if each had been stepped, and the state after them.
-    virtual void prefill(compute::Operations<T>& ops, Sequences<const T> x, MixerState& state,
-                         Sequences<T> y) const = 0;
+    void prefill(compute::Operations<T>& ops, Sequences<const T> x, MixerState& state, Sequences<T> y) const;
     /// One token of each sequence, x and y [batch, width].
-    virtual void step(compute::Operations<T>& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const = 0;
+    void step(compute::Operations<T>& ops, Matrix<const T> x, MixerState& state, Matrix<T> y) const;
+
+    /// What prefill and step are made of, so that a network may run a mixer's projections in one region with those of
+    /// an MLP: z = the maps `inputs` of x, [tokens, out] of each behind the other; `mix` turns z (and x, for taps) into
+    /// features, [tokens, in] of each of `outputs` behind the other, and moves the state on; y = the sum of their maps.
+    const std::vector<Projection<T>*>& inputs() const { return inputs_; }
+    const std::vector<Projection<T>*>& outputs() const { return outputs_; }
+    /// decode: one token of each sequence, whose positions may differ. z may be overwritten.
+    virtual void mix(compute::Operations<T>& ops, Sequences<const T> x, T* z, MixerState& state, bool decode,
+                     T* features) const = 0;
 
     /// What the output projection and the taps see of x, [tokens, feature_width()]: the columns of c, of w where there
     /// is a window, and of x at lags 0 .. taps - 1. The closed start refits W_o and W_s on it. Only long convolutions
@@ -80,7 +89,34 @@ public:
     /// sequences of x, in double. Divided by batch (length - tau) it is the mean attention by lag. Only attention has
     /// one; the others throw Error{unsupported}.
     virtual void sum_attention_by_lag(compute::Operations<T>& ops, Sequences<const T> x, Matrix<double> lag) const;
+
+protected:
+    std::vector<Projection<T>*> inputs_, outputs_;       // set by the constructors of those that derive
+
+private:
+    void advance(compute::Operations<T>& ops, Sequences<const T> x, MixerState& state, Sequences<T> y,
+                 bool decode) const;
 };
+
+/// Their columns together.
+template <class T>
+Index total_out(const std::vector<Projection<T>*>& maps)
+{
+    Index sum = 0;
+    for (const Projection<T>* map : maps) {
+        sum += map->out();
+    }
+    return sum;
+}
+template <class T>
+Index total_in(const std::vector<Projection<T>*>& maps)
+{
+    Index sum = 0;
+    for (const Projection<T>* map : maps) {
+        sum += map->in();
+    }
+    return sum;
+}
 
 /// The mixer of layer i as config.mixers[i] says; weights under "layers.i.attention." or "layers.i.mixer.".
 /// Throws Error{bad_data} naming a tensor that is missing or has the wrong shape.

@@ -2,6 +2,7 @@
 // A network's weights and its forward over whole sequences.
 #include "libcore/models/network.hpp"
 
+#include "libcore/base/dtype.hpp"
 #include "libcore/models/elementwise.hpp"
 #include "libcore/models/scratch.hpp"
 
@@ -108,7 +109,15 @@ void Network<T>::embed(const Index* tokens, Index n, T* x) const
                                                  + " is outside the vocabulary of " + std::to_string(config_.vocabulary)
                                                  + "; encode with the model's own tokenizer");
         }
-        std::copy_n(embedding_->values.data() + tokens[i] * config_.width, config_.width, x + i * config_.width);
+        T* const row = x + i * config_.width;
+        if (rounded_embedding_.empty()) {
+            std::copy_n(embedding_->values.data() + tokens[i] * config_.width, config_.width, row);
+        } else {
+            const std::uint16_t* const from = rounded_embedding_.data() + tokens[i] * config_.width;
+            for (Index j = 0; j < config_.width; ++j) {
+                row[j] = static_cast<T>(from_bf16(from[j]));
+            }
+        }
     }
 }
 
@@ -136,30 +145,45 @@ void Network<T>::mlp_branch(Index i, Sequences<const T> x, Sequences<T> out) con
 }
 
 template <class T>
+void Network<T>::add_up(Index i, Matrix<const T> normed, T* inner, ProjectedList<T>& maps) const
+{
+    const LayerWeights& weights = parts(i);
+    const Index n = normed.rows * config_.ffn;
+    const Matrix<T> up(inner, normed.rows, config_.ffn);
+    if (config_.mlp == MlpKind::gated) {
+        maps.add({&weights.up, normed, up});
+        maps.add({&weights.gate, normed, Matrix<T>(inner + n, normed.rows, config_.ffn), config_.activation});
+    } else {
+        maps.add({&weights.up, normed, up, config_.activation});
+    }
+}
+
+template <class T>
+void Network<T>::close_gate(Index rows, T* inner) const
+{
+    if (config_.mlp == MlpKind::gated) {
+        const Index n = rows * config_.ffn;
+        multiply<T>(ops_->pool(), inner + n, inner, n, inner);
+    }
+}
+
+template <class T>
 void Network<T>::mlp(Index i, Matrix<const T> x, Matrix<T> out, bool decode) const
 {
     const LayerWeights& weights = parts(i);
     const Index rows = std::min(mlp_rows, x.rows);
-    const bool gated = config_.mlp == MlpKind::gated;
-    Scratch<T> memory(rows * (config_.width + config_.ffn * (gated ? 2 : 1)));
+    Scratch<T> memory(rows * (config_.width + inner_width()));
+    ProjectedList<T> maps;
     for (Index first = 0; first < x.rows; first += rows) {
         const Index n = std::min(rows, x.rows - first);
         const Matrix<T> normed(memory.data(), n, config_.width);
         const Matrix<T> up(memory.data() + rows * config_.width, n, config_.ffn);
-        const auto project = [&](const Projection<T>& projection, Matrix<const T> from, Matrix<T> to) {
-            decode ? projection.decode(*ops_, from, to) : projection.forward(*ops_, from, to);
-        };
         normalize(weights.norm2, Matrix<const T>(x.row(first), n, x.cols, x.stride), normed, nullptr);
-        project(weights.up, normed, up);
-        if (gated) {
-            const Matrix<T> gate(up.data + rows * config_.ffn, n, config_.ffn);
-            project(weights.gate, normed, gate);
-            ops_->activate(config_.activation, gate.data, n * config_.ffn, gate.data);
-            multiply(ops_->pool(), gate.data, up.data, n * config_.ffn, up.data);
-        } else {
-            ops_->activate(config_.activation, up.data, n * config_.ffn, up.data);
-        }
-        project(weights.down, up, Matrix<T>(out.row(first), n, out.cols, out.stride));
+        add_up(i, normed, up.data, maps);
+        maps.run(*ops_, decode);
+        close_gate(n, up.data);
+        maps.add({&weights.down, up, Matrix<T>(out.row(first), n, out.cols, out.stride)});
+        maps.run(*ops_, decode);
     }
 }
 

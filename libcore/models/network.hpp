@@ -5,6 +5,7 @@
 #include "libcore/models/mixer.hpp"
 #include "libcore/models/projection.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <vector>
@@ -34,12 +35,22 @@ public:
     Network(NetworkConfig config, Parameters<T> weights, compute::Operations<T>& ops);
 
     const NetworkConfig& config() const { return config_; }
-    Parameters<T>& weights() { return weights_; }
-    const Parameters<T>& weights() const { return weights_; }
+    /// Error{internal} for a packed network: what it was packed from is gone.
+    Parameters<T>& weights();
+    const Parameters<T>& weights() const { return weights_; }   // packed: shapes, and the values that were not packed
     const Mixer<T>& mixer(Index layer) const { return *mixers_.at(static_cast<std::size_t>(layer)); }
 
     /// After weights changed: what mixers derive from them.
     void refresh();
+
+    /// Packs every projection, and the head, for generation and evaluation, and frees what they were packed from: the
+    /// network then holds about their packed bytes, computes everything from them and refuses to be trained. The
+    /// embedding becomes bf16 unless both formats are f32. Error{bad_data} naming a tensor that holds a number which is
+    /// not finite, for int8; Error{unsupported} in double.
+    void pack(compute::WeightFormat layers, compute::WeightFormat head);
+    bool packed() const { return head_.packed(); }
+    /// Bytes of weights that a step reads once: all projections and the head.
+    Index bytes_per_step() const;
 
     /// x[tokens, D] = embedding rows. Error{bad_data} naming an id outside the vocabulary and its place.
     void embed(const Index* tokens, Index n, T* x) const;
@@ -74,6 +85,8 @@ public:
     /// moves on. What prefill and the evaluation of a recurrence are made of.
     void prefill_stream(const Index* tokens, NetworkState& state, Sequences<T> stream) const;
     void step(const Index* tokens, NetworkState& state, Matrix<T> logits) const;
+    /// step, its logits handed to `sink` in tiles (rows are sequences, columns ids) and never stored as a whole.
+    void step(const Index* tokens, NetworkState& state, compute::TileSink<T>& sink) const;
 
     compute::Operations<T>& ops() const { return *ops_; }
 
@@ -96,16 +109,25 @@ private:
     const LayerWeights& parts(Index layer) const { return layers_.at(static_cast<std::size_t>(layer)); }
     /// out = mlp(norm2(x)); decode: by linear_decode.
     void mlp(Index i, Matrix<const T> x, Matrix<T> out, bool decode) const;
+    /// The maps of the MLP that read norm2(x), into inner [rows, ffn] (and behind it the gate's); and what follows.
+    void add_up(Index i, Matrix<const T> normed, T* inner, ProjectedList<T>& maps) const;
+    void close_gate(Index rows, T* inner) const;
+    Index inner_width() const { return config_.ffn * (config_.mlp == MlpKind::gated ? 2 : 1); }
     void mlp_with_tape(Index i, Matrix<const T> x, Matrix<T> out, LayerTape<T>& tape) const;
     void mlp_backward(Index i, const LayerTape<T>& tape, Matrix<const T> dout, Matrix<T> dnormed,
                       Parameters<T>& gradient) const;
     void advance(Index i, Sequences<T> x, MixerState& state, bool decode) const;
+    void advance_joined(Index i, Sequences<T> x, MixerState& state, bool decode) const;
+    void step_stream(const Index* tokens, NetworkState& state, Matrix<T> normed) const;
+    template <class Visit>
+    void each_projection(const Visit& visit);
     void check_positions(Index positions) const;
 
     NetworkConfig config_;
     Parameters<T> weights_;                   // its entries stay where they are: the members below point into it
     compute::Operations<T>* ops_;
     const Entry* embedding_ = nullptr;
+    Buffer<std::uint16_t> rounded_embedding_;   // bf16, of a packed network
     NormWeights final_norm_;
     Projection<T> head_;
     std::vector<LayerWeights> layers_;

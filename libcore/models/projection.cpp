@@ -24,15 +24,87 @@ Projection<T> Projection<T>::bare(const Parameters<T>& weights, std::string weig
 }
 
 template <class T>
+void Projection<T>::pack(compute::Operations<T>& ops, compute::WeightFormat format)
+{
+    with_context("tensor " + weight_->name, [&] { packed_ = ops.pack(weight_->matrix(), format); });
+}
+
+template <class T>
+void ProjectedList<T>::add(const Projected<T>& one)
+{
+    if (size_ < most) {
+        list_[size_++] = one;
+    } else {
+        rest_.push_back(one);
+    }
+}
+
+template <class T>
+void ProjectedList<T>::add_inputs(const std::vector<Projection<T>*>& maps, Matrix<const T> x, T* z)
+{
+    for (const Projection<T>* map : maps) {
+        add({map, x, Matrix<T>(z, x.rows, map->out())});
+        z += x.rows * map->out();
+    }
+}
+
+template <class T>
+void ProjectedList<T>::add_outputs(const std::vector<Projection<T>*>& maps, const T* features, Matrix<T> y, T* more)
+{
+    for (std::size_t i = 0; i < maps.size(); ++i) {
+        const Matrix<T> to = i == 0 ? y : Matrix<T>(more + static_cast<Index>(i - 1) * y.rows * y.cols, y.rows, y.cols);
+        add({maps[i], Matrix<const T>(features, y.rows, maps[i]->in()), to});
+        features += y.rows * maps[i]->in();
+    }
+}
+
+template <class T>
+void ProjectedList<T>::run(compute::Operations<T>& ops, bool decode)
+{
+    std::array<compute::PackedLinear<T>, most> together;
+    std::size_t n = 0;
+    const auto flush = [&] {
+        ops.linear_packed(std::span<const compute::PackedLinear<T>>(together.data(), n));
+        n = 0;
+    };
+    for (std::size_t i = 0; i < size_ + rest_.size(); ++i) {
+        const Projected<T>& one = i < size_ ? list_[i] : rest_[i - size_];
+        if (one.map->packed()) {
+            together[n++] = {one.x, &one.map->packed_, one.map->bias(), one.y, one.activation, nullptr};
+            if (n == most) {
+                flush();
+            }
+            continue;
+        }
+        decode ? one.map->decode(ops, one.x, one.y) : one.map->forward(ops, one.x, one.y);
+        if (one.activation != compute::Activation::identity) {
+            STILLHOUSE_CHECK(one.y.stride == one.y.cols);
+            ops.activate(one.activation, one.y.data, one.y.rows * one.y.cols, one.y.data);
+        }
+    }
+    flush();
+    size_ = 0;
+    rest_.clear();
+}
+
+template <class T>
 void Projection<T>::forward(compute::Operations<T>& ops, Matrix<const T> x, Matrix<T> y) const
 {
-    ops.linear(x, weight_->matrix(), bias(), y);
+    if (packed()) {
+        ops.linear_packed(x, packed_, bias(), y);
+    } else {
+        ops.linear(x, weight_->matrix(), bias(), y);
+    }
 }
 
 template <class T>
 void Projection<T>::decode(compute::Operations<T>& ops, Matrix<const T> x, Matrix<T> y) const
 {
-    ops.linear_decode(x, weight_->matrix(), bias(), y);
+    if (packed()) {
+        ops.linear_packed(x, packed_, bias(), y);
+    } else {
+        ops.linear_decode(x, weight_->matrix(), bias(), y);
+    }
 }
 
 template <class T>
@@ -40,6 +112,9 @@ void Projection<T>::backward(compute::Operations<T>& ops, Matrix<const T> x, Mat
                              Parameters<T>& gradient) const
 {
     using compute::Transpose;
+    if (packed()) {
+        throw_error(ErrorCode::internal, "tensor " + weight_->name + ": packed for generation, which has no gradient");
+    }
     if (dx.data != nullptr) {
         ops.gemm(T(1), dy, Transpose::no, weight_->matrix(), Transpose::no, beta, dx);
     }
@@ -53,6 +128,8 @@ void Projection<T>::backward(compute::Operations<T>& ops, Matrix<const T> x, Mat
     }
 }
 
+template class ProjectedList<float>;
+template class ProjectedList<double>;
 template class Projection<float>;
 template class Projection<double>;
 

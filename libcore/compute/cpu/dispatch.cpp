@@ -8,17 +8,21 @@ namespace stillhouse::compute::cpu {
 
 namespace {
 
-std::array<const Level*, 5> find_levels() noexcept
+std::array<const Level*, 6> find_levels() noexcept
 {
-    std::array<const Level*, 5> found{};
+    std::array<const Level*, 6> found{};
     std::size_t n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
                         __builtin_cpu_supports("fma");
-    if (avx512 && __builtin_cpu_supports("avx512bf16")) {
+    const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
+    if (vnni && __builtin_cpu_supports("avx512bf16")) {   // no processor multiplies bf16 and not bytes
         found[n++] = &level_avx512_bf16;
+    }
+    if (vnni) {
+        found[n++] = &level_avx512_vnni;
     }
     if (avx512) {
         found[n++] = &level_avx512;
@@ -31,9 +35,9 @@ std::array<const Level*, 5> find_levels() noexcept
     return found;
 }
 
-const std::array<const Level*, 5>& found_levels() noexcept
+const std::array<const Level*, 6>& found_levels() noexcept
 {
-    static const std::array<const Level*, 5> found = find_levels();
+    static const std::array<const Level*, 6> found = find_levels();
     return found;
 }
 

@@ -80,6 +80,36 @@ struct Kernels {
     void (*adamw)(const AdamWFactors<T>& step, const T* g, Index n, T* m, T* v, T* w);
 };
 
+/// A tile of a product with packed weights: `rows` rows of x by `panels` panels of 16 columns, over `steps` steps.
+struct PackedTile {
+    Index rows = 0;
+    Index panels = 0;
+    Index steps = 0;
+    const std::uint32_t* x = nullptr;    // [steps, rows]: one f32, two bf16 or four int8 each
+    const std::byte* w = nullptr;        // the first panel; the others follow at
+    Index panel_bytes = 0;
+    float* sums = nullptr;               // [rows, 16 panels], rows `row` apart
+    Index row = 0;
+    bool first = true;                   // sums are begun; else continued
+    Index group_steps = 0;               // int8: steps of a group; and of each group and row
+    const float* scales = nullptr;       // [groups, rows]: the scale of x
+    const std::int32_t* offsets = nullptr;   // [groups, rows]: -128 times the sum of x
+    const std::byte* ahead = nullptr;    // memory that is wanted next: one line is fetched a step, `ahead_step` apart
+    Index ahead_step = 0;
+};
+
+/// Products with packed weights, by WeightFormat. An element's bits depend on nothing but its row and column.
+struct PackedKernels {
+    struct Format {
+        Index most_rows;                 // of a tile
+        Index panels[17];                // side by side in a tile of so many rows; two or one are always possible
+        void (*multiply)(const PackedTile& tile);
+    };
+    Format formats[3];
+    /// One group of a row as int8; the last quad is filled with zeros. Returns the scale.
+    float (*quantise)(const float* x, Index n, std::int8_t* to, std::int32_t* sum);
+};
+
 /// A pair of bf16 numbers, neighbours along k.
 using Pair = std::uint32_t;
 
@@ -88,6 +118,7 @@ struct Level {
     Kernels<float> single;
     Kernels<double> real;
     const Panels<float, Pair>* pairs;   // null where the processor cannot multiply bf16
+    PackedKernels packed;
     void (*exp)(const float* x, Index n, float* y);
     void (*erf)(const float* x, Index n, float* y);
     void (*tanh)(const float* x, Index n, float* y);
@@ -101,6 +132,7 @@ struct Level {
 extern const Level level_plain;
 extern const Level level_avx2;
 extern const Level level_avx512;
+extern const Level level_avx512_vnni;
 extern const Level level_avx512_bf16;
 
 /// The best level that this processor runs.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels as compiled for avx2.
 #include "libcore/compute/cpu/lanes_avx2.hpp"
+#include "libcore/compute/cpu/lanes_packed_avx2.hpp"
 
 #include "libcore/compute/cpu/kernels_level.hpp"
 

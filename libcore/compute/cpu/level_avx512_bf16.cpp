@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels as compiled for AVX-512 with products of bf16 pairs.
 #include "libcore/compute/cpu/lanes_avx512.hpp"
+#include "libcore/compute/cpu/lanes_packed_avx512.hpp"
 
 #include "libcore/compute/cpu/kernels_level.hpp"
 

@@ -18,6 +18,9 @@ template <class T>
 void linear_decode(ThreadPool& pool, Operands operands, Matrix<const T> x, Matrix<const T> w, const T* bias,
                    Matrix<T> y);
 
+PackedMatrix pack(ThreadPool& pool, Matrix<const float> w, WeightFormat format);
+void linear_packed(ThreadPool& pool, std::span<const PackedLinear<float>> maps);
+
 template <class T>
 void convolve(ThreadPool& pool, Matrix<const T> u, Matrix<const T> h, const Index* filter_of, Matrix<T> y);
 template <class T>
@@ -47,6 +50,9 @@ template <class T>
 void activate(ThreadPool& pool, Activation f, const T* x, Index n, T* y);
 template <class T>
 void activate_backward(ThreadPool& pool, Activation f, const T* x, const T* dy, Index n, T* dx);
+/// n <= 512 elements on the calling thread
+template <class T>
+void activate_block(Activation f, const T* x, Index n, T* y);
 template <class T>
 void softmax(ThreadPool& pool, Matrix<const T> x, T scale, Index first, Matrix<T> y);
 template <class T>

@@ -135,48 +135,6 @@ constexpr double tanh_c = 0.7978845608028654;   // sqrt(2 / pi)
 constexpr double tanh_a = 0.044715;
 
 template <class T>
-void activate_block(Activation f, const T* x, Index n, T* y)
-{
-    T work[piece] = {};
-    switch (f) {
-    case Activation::gelu_erf:
-        for (Index i = 0; i < n; ++i) {
-            work[i] = x[i] * static_cast<T>(std::numbers::sqrt2 / 2);
-        }
-        vector_erf(work, n, work);
-        for (Index i = 0; i < n; ++i) {
-            y[i] = T(0.5) * x[i] * (T(1) + work[i]);
-        }
-        return;
-    case Activation::gelu_tanh:
-        for (Index i = 0; i < n; ++i) {
-            work[i] = static_cast<T>(tanh_c) * (x[i] + static_cast<T>(tanh_a) * x[i] * x[i] * x[i]);
-        }
-        vector_tanh(work, n, work);
-        for (Index i = 0; i < n; ++i) {
-            y[i] = T(0.5) * x[i] * (T(1) + work[i]);
-        }
-        return;
-    case Activation::silu:
-        vector_sigmoid(x, n, work);
-        for (Index i = 0; i < n; ++i) {
-            y[i] = x[i] * work[i];
-        }
-        return;
-    case Activation::relu:
-        for (Index i = 0; i < n; ++i) {
-            y[i] = x[i] > T(0) ? x[i] : T(0);
-        }
-        return;
-    case Activation::identity:
-        for (Index i = 0; i < n; ++i) {
-            y[i] = x[i];
-        }
-        return;
-    }
-}
-
-template <class T>
 void differentiate_block(Activation f, const T* x, const T* dy, Index n, T* dx)
 {
     T work[piece] = {};
@@ -227,6 +185,48 @@ void differentiate_block(Activation f, const T* x, const T* dy, Index n, T* dx)
 }
 
 }  // namespace
+
+template <class T>
+void activate_block(Activation f, const T* x, Index n, T* y)
+{
+    T work[piece] = {};
+    switch (f) {
+    case Activation::gelu_erf:
+        for (Index i = 0; i < n; ++i) {
+            work[i] = x[i] * static_cast<T>(std::numbers::sqrt2 / 2);
+        }
+        vector_erf(work, n, work);
+        for (Index i = 0; i < n; ++i) {
+            y[i] = T(0.5) * x[i] * (T(1) + work[i]);
+        }
+        return;
+    case Activation::gelu_tanh:
+        for (Index i = 0; i < n; ++i) {
+            work[i] = static_cast<T>(tanh_c) * (x[i] + static_cast<T>(tanh_a) * x[i] * x[i] * x[i]);
+        }
+        vector_tanh(work, n, work);
+        for (Index i = 0; i < n; ++i) {
+            y[i] = T(0.5) * x[i] * (T(1) + work[i]);
+        }
+        return;
+    case Activation::silu:
+        vector_sigmoid(x, n, work);
+        for (Index i = 0; i < n; ++i) {
+            y[i] = x[i] * work[i];
+        }
+        return;
+    case Activation::relu:
+        for (Index i = 0; i < n; ++i) {
+            y[i] = x[i] > T(0) ? x[i] : T(0);
+        }
+        return;
+    case Activation::identity:
+        for (Index i = 0; i < n; ++i) {
+            y[i] = x[i];
+        }
+        return;
+    }
+}
 
 template <class T>
 void activate(ThreadPool& pool, Activation f, const T* x, Index n, T* y)
@@ -301,6 +301,7 @@ void log_sum_exp(ThreadPool& pool, Matrix<const T> x, double* result)
     template void rms_norm<T>(ThreadPool&, Matrix<const T>, const T*, T, Matrix<T>, T*);                             \
     template void rms_norm_backward<T>(ThreadPool&, Matrix<const T>, const T*, const T*, Matrix<const T>, Matrix<T>, \
                                        T*);                                                                          \
+    template void activate_block<T>(Activation, const T*, Index, T*);                                                \
     template void activate<T>(ThreadPool&, Activation, const T*, Index, T*);                                         \
     template void activate_backward<T>(ThreadPool&, Activation, const T*, const T*, Index, T*);                      \
     template void softmax<T>(ThreadPool&, Matrix<const T>, T, Index, Matrix<T>);                                     \

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packing weights, and the products with them: which thread reads what, and in which order.
+#include "libcore/base/error.hpp"
+#include "libcore/compute/cpu/kernels.hpp"
+#include "libcore/compute/cpu/operations.hpp"
+#include "libcore/compute/cpu/scratch.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+namespace stillhouse::compute::cpu {
+
+namespace {
+
+constexpr Index panel_rows = PackedMatrix::panel_rows;
+constexpr Index group_cols = PackedMatrix::group_cols;
+constexpr Index step_bytes = PackedMatrix::step_bytes;
+constexpr Index group_steps = group_cols / 4;
+constexpr Index depth = 256;                 // steps of a block: two panels of it fit the first cache
+constexpr Index rows_of_block = 256;         // whose activations over a block of steps stay in the second cache
+constexpr Index most_panels = 8;             // of a tile
+constexpr Index most_maps = 16;              // of a region
+constexpr Index serial_elements = 1 << 14;   // of activations, below which waking a thread costs more than packing them
+
+Index ceil_div(Index a, Index b)
+{
+    return (a + b - 1) / b;
+}
+
+const PackedKernels::Format& kernels_of(WeightFormat format)
+{
+    return level().packed.formats[static_cast<int>(format)];
+}
+
+/// One row as the products take it: an f32, two bf16 or four int8 a step.
+void pack_line(const float* x, Index cols, WeightFormat format, std::uint32_t* to)
+{
+    if (format == WeightFormat::f32) {
+        std::memcpy(to, x, static_cast<std::size_t>(cols) * 4);
+    } else {
+        level().pair_along(x, cols, to);
+    }
+}
+
+void pack_panel(Matrix<const float> w, Index panel, PackedMatrix& packed)
+{
+    const Index first = panel * panel_rows;
+    const Index rows = std::min(panel_rows, w.rows - first);
+    const Index steps = packed.steps();
+    Scratch<std::uint32_t, 6> lines(panel_rows * steps);
+    const auto turn = [&](Index step, Index count, std::byte* to) {   // lines are [row, step], panels [step, row]
+        level().single.panels.transpose(reinterpret_cast<const float*>(lines.data()) + step, steps, panel_rows, count,
+                                        reinterpret_cast<float*>(to), panel_rows);
+    };
+    std::fill_n(lines.data(), panel_rows * steps, packed.format() == WeightFormat::int8 ? 0x80808080U : 0U);
+    if (packed.format() != WeightFormat::int8) {
+        for (Index r = 0; r < rows; ++r) {
+            pack_line(w.row(first + r), w.cols, packed.format(), lines.data() + r * steps);
+        }
+        turn(0, steps, packed.panel(panel));
+        return;
+    }
+    std::byte* to = packed.panel(panel);
+    for (Index col = 0; col < w.cols; col += group_cols) {
+        const Index n = std::min(group_cols, w.cols - col);
+        float scales[panel_rows] = {};
+        for (Index r = 0; r < rows; ++r) {
+            auto* const line = reinterpret_cast<std::int8_t*>(lines.data() + r * steps + col / 4);
+            std::int32_t sum = 0;
+            scales[r] = level().packed.quantise(w.row(first + r) + col, n, line, &sum);
+            if (std::isnan(scales[r])) {
+                throw_error(ErrorCode::bad_data, "row " + std::to_string(first + r) + " holds a number that is not "
+                                                     "finite: it cannot be stored as int8; take f32 or bf16");
+            }
+            for (Index i = 0; i < (n + 3) / 4 * 4; ++i) {
+                line[i] = static_cast<std::int8_t>(line[i] ^ -128);
+            }
+        }
+        turn(col / 4, (n + 3) / 4, to);
+        to += (n + 3) / 4 * step_bytes;
+        std::memcpy(to, scales, sizeof(scales));
+        to += step_bytes;
+    }
+}
+
+/// Activations packed for one format: row tiles [steps, rows of the tile], behind each other.
+struct Activations {
+    Matrix<const float> x;
+    WeightFormat format = WeightFormat::f32;
+    Index steps = 0;
+    Index groups = 0;
+    Index tiles = 0;
+    Index first_item = 0;          // among the items of all activations
+    std::uint32_t* data = nullptr;
+    float* scales = nullptr;       // int8: [tile][groups, rows]
+    std::int32_t* offsets = nullptr;
+
+    Index begin(Index tile) const { return x.rows * tile / tiles; }   // first row: tiles differ by one row at most
+    Index rows(Index tile) const { return begin(tile + 1) - begin(tile); }
+
+    void pack(Index tile) const
+    {
+        const Index r0 = begin(tile);
+        const Index n = rows(tile);
+        std::uint32_t* const to = data + r0 * steps;
+        Scratch<std::uint32_t, 7> line_scratch(n > 1 || format == WeightFormat::int8 ? steps : 0);
+        for (Index r = 0; r < n; ++r) {
+            const float* const from = x.row(r0 + r);
+            std::uint32_t* const line = n == 1 ? to : line_scratch.data();
+            if (format == WeightFormat::int8) {
+                for (Index g = 0; g < groups; ++g) {
+                    std::int32_t sum = 0;
+                    const Index at = r0 * groups + g * n + r;
+                    scales[at] = level().packed.quantise(from + g * group_cols,
+                                                         std::min(group_cols, x.cols - g * group_cols),
+                                                         reinterpret_cast<std::int8_t*>(line + g * group_steps), &sum);
+                    offsets[at] = -128 * sum;
+                }
+            } else {
+                pack_line(from, x.cols, format, line);
+            }
+            for (Index p = 0; n > 1 && p < steps; ++p) {
+                to[p * n + r] = line[p];
+            }
+        }
+    }
+};
+
+/// How one map is cut: blocks of row tiles by blocks of panels.
+struct Plan {
+    const PackedLinear<float>* map = nullptr;
+    const Activations* x = nullptr;
+    Index at_once = 1;             // panels of a tile
+    Index panels = 1;              // of a task
+    Index tiles = 1;               // row tiles of a task
+    Index across = 0;
+    Index tasks = 0;
+};
+
+/// Bias, activation, and where it goes.
+void finish(const PackedLinear<float>& map, Index slot, Index row, Index rows, Index column, Index cols, float* sums,
+            Index stride)
+{
+    for (Index r = 0; r < rows; ++r) {
+        float* const line = sums + r * stride;
+        if (map.bias != nullptr) {
+            for (Index j = 0; j < cols; ++j) {
+                line[j] += map.bias[column + j];
+            }
+        }
+        if (map.activation != Activation::identity) {
+            activate_block(map.activation, line, cols, line);
+        }
+        if (map.sink == nullptr) {
+            std::memcpy(map.y.row(row + r) + column, line, static_cast<std::size_t>(cols) * sizeof(float));
+        }
+    }
+    if (map.sink != nullptr) {
+        map.sink->take(slot, row, column, Matrix<const float>(sums, rows, cols, stride));
+    }
+}
+
+void run_task(const Plan& plan, Index task)
+{
+    const PackedLinear<float>& map = *plan.map;
+    const PackedMatrix& w = *map.w;
+    const Activations& x = *plan.x;
+    const bool bytes = w.format() == WeightFormat::int8;
+    const auto multiply = kernels_of(w.format()).multiply;
+    const Index slot = task % plan.across;
+    const Index tile0 = task / plan.across * plan.tiles;
+    const Index tile1 = std::min(x.tiles, tile0 + plan.tiles);
+    const Index panel0 = slot * plan.panels;
+    const Index panel1 = std::min(w.panels(), panel0 + plan.panels);
+    const Index row0 = x.begin(tile0);
+    const Index block = x.tiles == 1 ? w.steps() : depth;   // one tile of rows: each weight is read once anyway
+    Scratch<float, 8> sums_scratch((x.begin(tile1) - row0) * most_panels * panel_rows);
+    float* const sums = sums_scratch.data();
+    for (Index panel = panel0, now = 0; panel < panel1; panel += now) {
+        now = panel1 - panel >= plan.at_once ? plan.at_once : panel1 - panel >= 2 ? 2 : 1;
+        const Index stride = now * panel_rows;
+        for (Index p0 = 0; p0 < w.steps(); p0 += block) {
+            const Index g0 = p0 / group_steps;
+            PackedTile tile;
+            tile.panels = now;
+            tile.steps = std::min(block, w.steps() - p0);
+            tile.w = w.panel(panel) + (p0 + (bytes ? g0 : 0)) * step_bytes;
+            tile.panel_bytes = w.panel_bytes();
+            tile.row = stride;
+            tile.first = p0 == 0;
+            tile.group_steps = group_steps;
+            tile.ahead = tile.w;
+            for (Index t = tile0; t < tile1; ++t) {
+                const Index r0 = x.begin(t);
+                tile.rows = x.rows(t);
+                tile.x = x.data + r0 * x.steps + p0 * tile.rows;
+                tile.sums = sums + (r0 - row0) * stride;
+                if (bytes) {
+                    tile.scales = x.scales + r0 * x.groups + g0 * tile.rows;
+                    tile.offsets = x.offsets + r0 * x.groups + g0 * tile.rows;
+                }
+                multiply(tile);
+            }
+        }
+        const Index column = panel * panel_rows;
+        finish(map, slot, row0, x.begin(tile1) - row0, column, std::min(stride, w.rows() - column), sums, stride);
+    }
+}
+
+/// At most most_maps of them.
+void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
+{
+    std::array<Activations, most_maps> activations;
+    std::array<Plan, most_maps> plans;
+    std::size_t n = 0;
+    Index items = 0;
+    Index dwords = 0;
+    Index groups = 0;
+    Index elements = 0;
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+        const PackedLinear<float>& map = maps[m];
+        const PackedMatrix& w = *map.w;
+        STILLHOUSE_CHECK(map.x.cols == w.cols());
+        STILLHOUSE_CHECK(map.sink != nullptr || (map.y.rows == map.x.rows && map.y.cols == w.rows()));
+        std::size_t same = 0;
+        while (same < n && !(activations[same].x.data == map.x.data && activations[same].x.rows == map.x.rows
+                             && activations[same].x.cols == map.x.cols && activations[same].x.stride == map.x.stride
+                             && activations[same].format == w.format())) {
+            ++same;
+        }
+        if (same == n) {
+            Activations& x = activations[n++];
+            x.x = map.x;
+            x.format = w.format();
+            x.steps = w.steps();
+            x.groups = w.format() == WeightFormat::int8 ? ceil_div(w.cols(), group_cols) : 0;
+            x.tiles = ceil_div(map.x.rows, kernels_of(w.format()).most_rows);
+            x.first_item = items;
+            items += x.tiles;
+            dwords += map.x.rows * x.steps;
+            groups += map.x.rows * x.groups;
+            elements += map.x.rows * map.x.cols;
+        }
+        plans[m].map = &map;
+        plans[m].x = &activations[same];
+    }
+
+    Scratch<std::uint32_t, 0> data(dwords);
+    Scratch<float, 1> scales(groups);
+    Scratch<std::int32_t, 2> offsets(groups);
+    dwords = 0;
+    groups = 0;
+    for (std::size_t i = 0; i < n; ++i) {
+        Activations& x = activations[i];
+        x.data = data.data() + dwords;
+        x.scales = scales.data() + groups;
+        x.offsets = offsets.data() + groups;
+        dwords += x.x.rows * x.steps;
+        groups += x.x.rows * x.groups;
+    }
+    const auto pack_item = [&](Index item) {
+        std::size_t i = n - 1;
+        while (item < activations[i].first_item) {
+            --i;
+        }
+        activations[i].pack(item - activations[i].first_item);
+    };
+    if (elements <= serial_elements) {
+        for (Index item = 0; item < items; ++item) {
+            pack_item(item);
+        }
+    } else {
+        pool.for_each(items, pack_item);
+    }
+
+    Index tasks = 0;
+    for (std::size_t m = 0; m < maps.size(); ++m) {
+        Plan& plan = plans[m];
+        const Activations& x = *plan.x;
+        const PackedMatrix& w = *plan.map->w;
+        const auto& kernels = kernels_of(w.format());
+        const Index most = x.rows(x.tiles - 1);            // the last tile is among the largest
+        plan.at_once = x.tiles == 1 ? kernels.panels[most] : std::min<Index>(2, kernels.panels[most]);
+        plan.tiles = std::min(x.tiles, ceil_div(rows_of_block, most));
+        const Index down = ceil_div(x.tiles, plan.tiles);
+        // Tasks of some thousand steps, but several for each thread, so that the last ones end together.
+        const Index groups_of_panels = ceil_div(w.panels(), plan.at_once);
+        const Index wanted = ceil_div(8 * pool.threads(), down);
+        plan.panels = plan.at_once * std::clamp<Index>(groups_of_panels / wanted, 1, 8);
+        plan.across = ceil_div(w.panels(), plan.panels);
+        plan.tasks = down * plan.across;
+        tasks += plan.tasks;
+        if (plan.map->sink != nullptr) {
+            plan.map->sink->begin(plan.across);
+        }
+    }
+    pool.for_each(tasks, [&](Index task) {
+        std::size_t m = 0;
+        while (task >= plans[m].tasks) {
+            task -= plans[m++].tasks;
+        }
+        run_task(plans[m], task);
+    });
+}
+
+}  // namespace
+
+PackedMatrix pack(ThreadPool& pool, Matrix<const float> w, WeightFormat format)
+{
+    PackedMatrix packed(w.rows, w.cols, format);
+    pool.for_each(packed.panels(), [&](Index panel) { pack_panel(w, panel, packed); });
+    return packed;
+}
+
+void linear_packed(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
+{
+    std::array<PackedLinear<float>, most_maps> some;
+    std::size_t n = 0;
+    for (const PackedLinear<float>& map : maps) {
+        if (map.x.rows > 0) {
+            some[n++] = map;
+        }
+        if (n == some.size()) {
+            run_region(pool, std::span<const PackedLinear<float>>(some.data(), n));
+            n = 0;
+        }
+    }
+    if (n > 0) {
+        run_region(pool, std::span<const PackedLinear<float>>(some.data(), n));
+    }
+}
+
+}  // namespace stillhouse::compute::cpu

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network packed for generation.
+#include "libcore/models/network.hpp"
+
+#include "libcore/base/dtype.hpp"
+
+namespace stillhouse::models {
+
+template <class T>
+Parameters<T>& Network<T>::weights()
+{
+    if (packed()) {
+        throw_error(ErrorCode::internal, "a network that is packed for generation has no weights to change");
+    }
+    return weights_;
+}
+
+template <class T>
+template <class Visit>
+void Network<T>::each_projection(const Visit& visit)
+{
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        for (Projection<T>* map : mixers_[i]->inputs()) {
+            visit(*map);
+        }
+        for (Projection<T>* map : mixers_[i]->outputs()) {
+            visit(*map);
+        }
+        if (config_.mlp == MlpKind::gated) {
+            visit(layers_[i].gate);
+        }
+        visit(layers_[i].up);
+        visit(layers_[i].down);
+    }
+}
+
+template <class T>
+void Network<T>::pack(compute::WeightFormat layers, compute::WeightFormat head)
+{
+    STILLHOUSE_CHECK(!packed());
+    const auto free = [&](const std::string& name) { weights_.at(name).values = Buffer<T>(); };
+    each_projection([&](Projection<T>& map) {
+        map.pack(*ops_, layers);
+        free(map.weight_name());
+    });
+    head_.pack(*ops_, head);
+    if (layers != compute::WeightFormat::f32 || head != compute::WeightFormat::f32) {
+        const Buffer<T>& rows = embedding_->values;
+        rounded_embedding_ = Buffer<std::uint16_t>(rows.size());
+        for (Index i = 0; i < rows.size(); ++i) {
+            rounded_embedding_[i] = to_bf16(static_cast<float>(rows[i]));
+        }
+        free("embed.weight");
+    }
+    if (!config_.tied) {
+        free("head.weight");
+    }
+}
+
+template <class T>
+Index Network<T>::bytes_per_step() const
+{
+    Index bytes = 0;
+    const_cast<Network&>(*this).each_projection([&](const Projection<T>& map) { bytes += map.bytes(); });
+    return bytes + head_.bytes();
+}
+
+#define STILLHOUSE_INSTANTIATE(T)                                                                                      \
+    template Parameters<T>& Network<T>::weights();                                                                     \
+    template void Network<T>::pack(compute::WeightFormat, compute::WeightFormat);                                      \
+    template Index Network<T>::bytes_per_step() const;
+STILLHOUSE_INSTANTIATE(float)
+STILLHOUSE_INSTANTIATE(double)
+#undef STILLHOUSE_INSTANTIATE
+
+}  // namespace stillhouse::models
