@@ -5,6 +5,7 @@
 #include "libcore/base/error.hpp"
 #include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
+#include "libcore/compute/pair_attention.hpp"
 #include "libcore/compute/vector.hpp"
 
 #include <fftw3.h>
@@ -19,6 +20,7 @@ public:
     CpuOperations(ThreadPool& pool, cpu::Operands operands) : pool_(pool), operands_(operands) {}
 
     ThreadPool& pool() override { return pool_; }
+    cpu::Operands operands() const { return operands_; }
 
     void gemm(T alpha, Matrix<const T> a, Transpose op_a, Matrix<const T> b, Transpose op_b, T beta,
               Matrix<T> c) override
@@ -135,6 +137,22 @@ private:
 };
 
 }  // namespace
+
+namespace cpu {
+#if defined(__x86_64__)
+extern const PairAttention pair_attention_avx512;
+#endif
+}  // namespace cpu
+
+const PairAttention* pair_attention([[maybe_unused]] const Operations<float>& ops)
+{
+#if defined(__x86_64__)
+    const bool rounds = dynamic_cast<const CpuOperations<float>&>(ops).operands() == cpu::Operands::bf16;
+    return rounds && cpu::level().pairs != nullptr ? &cpu::pair_attention_avx512 : nullptr;
+#else
+    return nullptr;
+#endif
+}
 
 std::unique_ptr<Backend> make_backend(const std::string& device, Precision precision, int threads)
 {

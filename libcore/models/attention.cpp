@@ -2,6 +2,7 @@
 // Softmax attention forward, over whole sequences and token by token.
 #include "libcore/models/attention.hpp"
 
+#include "libcore/models/attention_pairs.hpp"
 #include "libcore/models/attention_strip.hpp"
 #include "libcore/models/rotary.hpp"
 
@@ -9,8 +10,6 @@
 
 namespace stillhouse::models {
 namespace {
-
-constexpr Index strips_per_task = 5;               // where sequences and heads alone are too few tasks
 
 template <class T>
 T score_scale(Index head_dim)
@@ -67,25 +66,17 @@ void fetch_ahead(const T* data, Index n)
     }
 }
 
-// Calls body(b, head, first, last) for runs of strips of queries, the longest rows first.
-template <class T, class Body>
-void for_each_run(compute::Operations<T>& ops, Index batch, Index heads, Index length, const Body& body)
-{
-    const bool many = batch * heads >= 4 * ops.pool().threads();
-    const Index run = many ? length : strips_per_task * strip_queries;
-    const Index runs = (length + run - 1) / run;
-    ops.pool().for_each(runs * batch * heads, [&](Index task) {
-        const Index first = (runs - 1 - task / (batch * heads)) * run;
-        const Index rest = task % (batch * heads);
-        body(rest / heads, rest % heads, first, std::min(length, first + run));
-    });
-}
-
 // Queries of token t stand at position before + t of the keys and values, which are longer by `before`.
 template <class T>
 void attend(compute::Operations<T>& ops, const AttentionGeometry& geometry, Sequences<const T> q, Sequences<const T> k,
             Sequences<const T> v, Index before, Sequences<T> y, T* statistics)
 {
+    if constexpr (std::is_same_v<T, float>) {
+        if (const auto* kernels = compute::pair_attention(ops)) {
+            attend_in_pairs(ops, *kernels, geometry, q, k, v, before, y, statistics);
+            return;
+        }
+    }
     const Index width = geometry.head_dim;
     for_each_run(ops, q.batch, geometry.heads, q.length, [&](Index b, Index head, Index first, Index last) {
         const Index kv_column = head * geometry.kv_heads / geometry.heads * width;

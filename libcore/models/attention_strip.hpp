@@ -12,6 +12,7 @@ namespace stillhouse::models {
 
 inline constexpr Index strip_queries = 48;        // rows of the matrix A that exist at a time
 inline constexpr Index keys_per_block = 64;
+inline constexpr Index strips_per_task = 5;       // where sequences and heads alone are too few tasks
 
 /// x[n, head_dim] (rows `stride` apart) as blocks [head_dim, 64] of columns; columns beyond n are zero.
 template <class T>
@@ -81,6 +82,20 @@ void clear_unseen(const Reach& reach, Index i, T* row)
 {
     std::fill(row, row + reach.row_begin(i), T(0));
     std::fill(row + reach.row_end(i), row + reach.stride(), T(0));
+}
+
+/// Calls body(b, head, first, last) for runs of strips of queries, the longest rows first.
+template <class T, class Body>
+void for_each_run(compute::Operations<T>& ops, Index batch, Index heads, Index length, const Body& body)
+{
+    const bool many = batch * heads >= 4 * ops.pool().threads();
+    const Index run = many ? length : strips_per_task * strip_queries;
+    const Index runs = (length + run - 1) / run;
+    ops.pool().for_each(runs * batch * heads, [&](Index task) {
+        const Index first = (runs - 1 - task / (batch * heads)) * run;
+        const Index rest = task % (batch * heads);
+        body(rest / heads, rest % heads, first, std::min(length, first + run));
+    });
 }
 
 }  // namespace stillhouse::models
