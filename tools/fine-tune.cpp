@@ -2,6 +2,7 @@
 // fine-tune: trains a whole network end to end, on text or on a teacher's distribution.
 
 #include "libcore/models/initialize.hpp"
+#include "tools/adapters/adopted_modes.hpp"
 #include "tools/adapters/loss_summary.hpp"
 #include "tools/adapters/teacher_logits.hpp"
 #include "tools/model_run.hpp"
@@ -34,6 +35,12 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     const auto from = checkpoints != nullptr ? checkpoints->newest() : std::nullopt;
     auto model = load_model<T>(s.model[0], context);
     auto record = run_record(context, {{"model", adapters::fingerprint(model.weights)}});
+    adapters::Adopted adopted;
+    if (s.filters == "modes") {
+        adopted = adapters::adopt_modes(model, backend.on<T>().pool(), control);
+        context.info(std::to_string(adopted.filters) + " filters are the modes of their fits, " +
+                     std::to_string(adopted.moved) + " of them refitted so that steps can move them");
+    }
     if (s.from_scratch) {
         model.weights = models::initialize_network<T>(model.config, context.seed());
     }
@@ -92,8 +99,9 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     const bool whole = watch.guard([&] {
         adapters::tune<T>(network, trainer, teacher.get(), feed, plan, done, watch,
                           [&](const std::string& message) { context.info(message); }, control);
-        adapters::write_tuned(context.create_stream(model.info), model, network,
-                              s.from_scratch ? std::vector<std::string>() : trained, done);
+        std::vector<std::string> changed = s.from_scratch ? std::vector<std::string>() : trained;
+        changed.insert(changed.end(), adopted.weights.begin(), adopted.weights.end());
+        adapters::write_tuned(context.create_stream(model.info), model, network, changed, done);
     });
     if (!whole) {
         return cli::Exit::check_failed;

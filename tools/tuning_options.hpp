@@ -26,6 +26,7 @@ struct TuningOptions {
     TrainingOptions training{.schedule = "linear", .batch = 8};
     double average = 0.0;
     std::vector<std::string> train, freeze;
+    std::string filters = "original";
     bool from_scratch = false;
     std::optional<std::string> valid;
     Index patience = 0;
@@ -45,6 +46,9 @@ inline void check_effects(const TuningOptions& s)
     }
     if (s.teacher && s.loss_name() == "ce" && !s.sample) {
         refuse("--teacher", "--loss ce: the text alone is learned");
+    }
+    if (s.from_scratch && s.filters == "modes") {
+        refuse("--filters modes", "--from-scratch: the weights are random");
     }
     if (s.average >= 1.0) {
         throw_error(ErrorCode::bad_argument, "--ema: must be below 1, or the average never moves");
@@ -99,6 +103,8 @@ inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
     tool.option(&s.average, "--ema", "X", "decay of an average of the weights, which is written").range(0.0, 1.0);
     tool.option(&s.train, "--train", "GLOB", "only weights whose names match").many();
     tool.option(&s.freeze, "--freeze", "GLOB", "not those that match").many();
+    tool.option(&s.filters, "--filters", "NAME", "which filters: as they are, or the modes of their fit (modal-fit) in "
+                "their place, which then are trained").choices({"original", "modes"});
     tool.option(&s.from_scratch, "--from-scratch", "", "random weights of the same shape: the baseline");
     tool.option(&s.valid, "--valid", "FILE", "a text whose perplexity (first 64 windows) is told on the way")
         .completes("file").outside_history();

@@ -67,6 +67,11 @@ Buffer<T> materialize_filters(compute::Operations<T>& ops, const MixerConfig& co
 template <class T>
 std::vector<systems::ModalSystem> modes_of(const MixerConfig& config, Index layer, const Parameters<T>& weights);
 
+/// The modes of a fit in the weights, `mixer.filter.{sections,cascade,fir}` or `.{poles,residues,fir}`, one system a
+/// filter; empty where there is neither. Error{bad_data} when their shapes contradict.
+template <class T>
+std::vector<systems::ModalSystem> fitted_modes(const MixerConfig& config, Index layer, const Parameters<T>& weights);
+
 /// The way back: sets the four entries (made where they are absent). Error{bad_data} when the number of filters or
 /// their order exceeds the configuration's, or h is not zero below `delay`; Error{unsupported} when a filter cannot be
 /// trained in separate poles: multiple poles, whose residues lose the response (relative l2 deviation over L lags

@@ -72,7 +72,8 @@ std::vector<Realization> stored_realizations(const MixerConfig& mixer, Index lay
     return bank;
 }
 
-/// `mixer.filter.{sections,cascade,fir}` or `.{poles,residues,fir}` of a fit, empty where there is neither.
+}  // namespace
+
 template <class T>
 std::vector<ModalSystem> fitted_modes(const MixerConfig& mixer, Index layer, const Parameters<T>& weights)
 {
@@ -124,8 +125,6 @@ std::vector<ModalSystem> fitted_modes(const MixerConfig& mixer, Index layer, con
     }
     return modes;
 }
-
-}  // namespace
 
 template <class T>
 HyenaFilters<T> recurrent_filters(const MixerConfig& mixer, Index layer, const Parameters<T>& weights)
@@ -200,6 +199,7 @@ void modal_responses(const HyenaFilters<T>& filters, ThreadPool& pool, Matrix<T>
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
+    template std::vector<ModalSystem> fitted_modes<T>(const MixerConfig&, Index, const Parameters<T>&);               \
     template HyenaFilters<T> recurrent_filters<T>(const MixerConfig&, Index, const Parameters<T>&);                   \
     template HyenaFilters<T> modal_filters<T>(const MixerConfig&, Index, const Parameters<T>&);                       \
     template void modal_responses<T>(const HyenaFilters<T>&, ThreadPool&, Matrix<T>);

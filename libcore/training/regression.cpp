@@ -27,9 +27,8 @@ using systems::ModalSystem;
 constexpr Index implicit_steps = 1500;
 constexpr double implicit_rate = 3e-3;
 
-/// Pairs with time constants log-spaced in 0.7 .. L and small angles, residues by least squares with a ridge: the start
-/// that always exists, and whose residues stay small.
-ModalSystem spread_modes(std::span<const double> h, Index order, Index fir_taps)
+/// Pairs with time constants log-spaced in 0.7 .. L and small angles, residues by least squares with a ridge.
+ModalSystem spread_over(std::span<const double> h, Index order, Index fir_taps)
 {
     using Complex = std::complex<double>;
     const auto length = static_cast<double>(h.size());
@@ -87,6 +86,40 @@ bool well_conditioned(const ModalSystem& system, std::span<const double> h)
     return true;
 }
 
+/// Does the modal form hold this system? Not nearly double poles, nor real poles of both signs in an even order.
+bool held(const MixerConfig& mixer, Index layer, const ModalSystem& system)
+{
+    try {
+        MixerConfig one = mixer;
+        one.filters = 1;
+        one.order = 2;
+        Parameters<double> trial;
+        models::set_modes(one, layer, {system}, trial);
+    } catch (const Error& error) {
+        if (error.code() != ErrorCode::unsupported) {
+            throw;
+        }
+        return false;
+    }
+    return true;
+}
+
+bool can_be_trained(const MixerConfig& mixer, Index layer, const ModalSystem& system, std::span<const double> h)
+{
+    return well_conditioned(system, h) && held(mixer, layer, system);
+}
+
+/// The start that always exists, and whose residues stay small: so many modes that they do not crowd each other.
+ModalSystem spread_modes(const MixerConfig& mixer, Index layer, std::span<const double> h, Index order, Index fir_taps)
+{
+    ModalSystem system = spread_over(h, order, fir_taps);
+    while (order > 2 && !held(mixer, layer, system)) {
+        order /= 2;
+        system = spread_over(h, order, fir_taps);
+    }
+    return system;
+}
+
 bool all_zero(std::span<const double> h)
 {
     return std::all_of(h.begin(), h.end(), [](double x) { return x == 0.0; });
@@ -129,22 +162,8 @@ void set_modal(const MixerConfig& mixer, Index layer, Matrix<const double> taps,
             return;
         }
         system = systems::fit_modal(h, options).system;
-        // what cannot be trained in separate poles (nearly double poles, odd signs) takes the spread start instead
-        if (!well_conditioned(system, h)) {
-            system = spread_modes(h, options.order, options.fir_taps);
-            return;
-        }
-        try {
-            MixerConfig one = mixer;
-            one.filters = 1;
-            one.order = 2;
-            Parameters<double> trial;
-            models::set_modes(one, layer, {system}, trial);
-        } catch (const Error& error) {
-            if (error.code() != ErrorCode::unsupported) {
-                throw;
-            }
-            system = spread_modes(h, options.order, options.fir_taps);
+        if (!can_be_trained(mixer, layer, system, h)) {
+            system = spread_modes(mixer, layer, h, options.order, options.fir_taps);
         }
     });
     std::vector<ModalSystem> all;
@@ -209,6 +228,29 @@ double regress_filter(const models::NetworkConfig& config, Index layer, Matrix<c
         error += d * d;
     }
     return energy > 0.0 ? std::sqrt(error / energy) : 0.0;
+}
+
+ModalSystem trainable_modes(const MixerConfig& mixer, Index layer, const ModalSystem& fitted, std::span<const double> h,
+                            const Control& control)
+{
+    if (can_be_trained(mixer, layer, fitted, h)) {
+        return fitted;
+    }
+    systems::FitOptions options;
+    options.fir_taps = static_cast<Index>(fitted.fir.size());
+    options.effort = systems::Effort::fast;
+    // an odd order cannot end with a real pole of either sign
+    const Index order = fitted.order();
+    for (const Index fewer : {order - 1, 3 * order / 4, order / 2}) {
+        if (fewer > 0) {
+            options.order = fewer;
+            ModalSystem system = systems::fit_modal(h, options, control).system;
+            if (can_be_trained(mixer, layer, system, h)) {
+                return system;
+            }
+        }
+    }
+    return spread_modes(mixer, layer, h, fitted.order(), options.fir_taps);
 }
 
 template double regress_filter<float>(const models::NetworkConfig&, Index, Matrix<const double>,
