@@ -23,10 +23,11 @@ template <class T>
 class TileSink {
 public:
     virtual ~TileSink() = default;
-    /// Before the first tile; the columns are divided among that many slots.
+    /// Before the first tile.
     virtual void begin(Index slots) = 0;
     /// tile = rows first_row .., columns first_column .. of the result, valid during the call. Tiles of different slots
-    /// come from several threads at once, those of a slot one after the other, for each row with ascending columns.
+    /// come from several threads at once, those of a slot one after the other; which tile is of which slot, and in what
+    /// order they come, differs from run to run: what is made of them must not depend on it.
     virtual void take(Index slot, Index first_row, Index first_column, Matrix<const T> tile) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include "libcore/base/array.hpp"
 #include "libcore/base/random.hpp"
 #include "libcore/compute/backend.hpp"
+#include "tests/bench/peaks.hpp"
 #include "tests/bench/timing.hpp"
 
 #include <Eigen/Core>
@@ -42,34 +43,6 @@ void print(const char* name, Index m, Index n, Index k, double seconds, bool& fi
     first = false;
 }
 
-/// The rate at which all threads together read 256 MiB, in eight streams each.
-double read_rate(ThreadPool& pool)
-{
-    const Index n = Index{1} << 26;
-    const Buffer<float> data = random_numbers(n);
-    const Index tasks = 64;
-    Buffer<double> sums(tasks);
-    const double time = bench::seconds([&] {
-        pool.for_each(tasks, [&](Index task) {
-            const float* from = data.data() + task * (n / tasks);
-            const Index part = n / tasks / 8;
-            Eigen::Array<float, 16, 1> lanes[8];
-            for (auto& lane : lanes) {
-                lane.setZero();
-            }
-            for (Index i = 0; i < part; i += 16) {
-                for (Index s = 0; s < 8; ++s) {
-                    lanes[s] += Eigen::Map<const Eigen::Array<float, 16, 1>>(from + s * part + i);
-                }
-            }
-            for (auto& lane : lanes) {
-                sums[task] += static_cast<double>(lane.sum());
-            }
-        });
-    });
-    return 4.0 * static_cast<double>(n) / time * 1e-9;
-}
-
 }  // namespace
 
 int main(int argc, char** argv)
@@ -78,7 +51,7 @@ int main(int argc, char** argv)
     const auto single = compute::make_backend("cpu", Precision::f32, threads);
     const auto rounded = compute::make_backend("cpu", Precision::bf16, threads);
     std::printf("{\"backend\": \"%s\", \"read_gb_per_s\": %.1f, \"results\": [", single->description().c_str(),
-                read_rate(single->pool()));
+                bench::read_rate(single->pool(), Buffer<std::byte>(Index{256} << 20), 8) * 1e-9);
     bool first = true;
     const Index shapes[][3] = {{4096, 192, 192}, {4096, 768, 192}, {4096, 192, 768}, {512, 2048, 192},
                                {1, 2048, 192},   {32, 2048, 192},  {512, 192, 192},  {8192, 512, 512},

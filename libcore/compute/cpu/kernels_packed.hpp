@@ -12,12 +12,24 @@ using stillhouse::compute::cpu::PackedTile;
 
 constexpr int most_packed_panels = 8;
 
-/// Panels of a tile of so many rows: as many sums as registers, eight panels at most.
+/// Panels of a tile of so many rows: as many sums as registers, eight panels at most. Of one row four: that many
+/// streams memory serves as fast as more, and longer ones.
 template <class W>
 constexpr int panels_beside(int rows)
 {
+    const int most = rows == 1 ? 4 : most_packed_panels;
     const int fit = packed_sums / (rows * W::vectors);
-    return fit < 1 ? 1 : fit > most_packed_panels ? most_packed_panels : fit;
+    return fit < 1 ? 1 : fit > most ? most : fit;
+}
+
+/// Fetches a line of `ahead` for a later tile into the second cache.
+template <int Rows>
+inline void fetch_ahead(const std::byte*& ahead, stillhouse::Index step)
+{
+    if constexpr (Rows > 1) {                 // a single row reads as fast as memory gives, and nothing twice
+        __builtin_prefetch(ahead, 0, 2);
+        ahead += step;
+    }
 }
 
 /// Rows x Panels of 16 columns, each sum one chain over the steps; continued where the tile says so.
@@ -40,8 +52,7 @@ void packed_sums_of(const PackedTile& tile)
     const std::byte* w = tile.w;
     const std::byte* ahead = tile.ahead;
     for (stillhouse::Index p = 0; p < tile.steps; ++p) {
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += tile.ahead_step;
+        fetch_ahead<Rows>(ahead, tile.ahead_step);
         typename W::Weights weights[Panels][W::vectors];
 #pragma GCC unroll 8
         for (int j = 0; j < Panels; ++j) {
@@ -101,8 +112,7 @@ void packed_groups_of(const PackedTile& tile)
             }
         }
         for (stillhouse::Index p = 0; p < now; ++p) {
-            __builtin_prefetch(ahead, 0, 2);
-            ahead += tile.ahead_step;
+            fetch_ahead<Rows>(ahead, tile.ahead_step);
             typename W::Weights weights[Panels][W::vectors];
 #pragma GCC unroll 8
             for (int j = 0; j < Panels; ++j) {

@@ -65,7 +65,11 @@ struct PackedBytes {
     static V begin(std::int32_t offset) { return _mm512_set1_epi32(offset); }
     static Weights load(const std::byte* p) { return _mm512_load_si512(p); }
     static __m512i all(std::uint32_t x) { return _mm512_set1_epi32(static_cast<int>(x)); }
-    static V multiply_add(Weights w, __m512i x, V sum) { return _mm512_dpbusd_epi32(sum, w, x); }
+    static V multiply_add(Weights w, __m512i x, V sum)
+    {
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));   // GCC 12 copies the sums around its own intrinsic
+        return sum;
+    }
     static void add_group(V sum, float scale, const float* scales, bool first, float* to)
     {
         const __m512 scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale));

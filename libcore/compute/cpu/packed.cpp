@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -21,7 +22,6 @@ constexpr Index step_bytes = PackedMatrix::step_bytes;
 constexpr Index group_steps = group_cols / 4;
 constexpr Index depth = 256;                 // steps of a block: two panels of it fit the first cache
 constexpr Index rows_of_block = 256;         // whose activations over a block of steps stay in the second cache
-constexpr Index most_panels = 8;             // of a tile
 constexpr Index most_maps = 16;              // of a region
 constexpr Index serial_elements = 1 << 14;   // of activations, below which waking a thread costs more than packing them
 
@@ -129,15 +129,14 @@ struct Activations {
     }
 };
 
-/// How one map is cut: blocks of row tiles by blocks of panels.
+/// How one map is cut: blocks of row tiles, in each units of a few panels, which are multiplied side by side.
 struct Plan {
     const PackedLinear<float>* map = nullptr;
     const Activations* x = nullptr;
-    Index at_once = 1;             // panels of a tile
-    Index panels = 1;              // of a task
-    Index tiles = 1;               // row tiles of a task
-    Index across = 0;
-    Index tasks = 0;
+    Index at_once = 1;             // panels of a unit
+    Index across = 0;              // units of a block of rows; the last may be smaller
+    Index tiles = 1;               // row tiles of a block
+    Index units = 0;
 };
 
 /// Bias, activation, and where it goes.
@@ -163,52 +162,121 @@ void finish(const PackedLinear<float>& map, Index slot, Index row, Index rows, I
     }
 }
 
-void run_task(const Plan& plan, Index task)
+/// `count` panels, `apart` from each other beginning with the first, times the rows of a block.
+void multiply_panels(const Plan& plan, Index block, Index first, Index apart, Index count, Index next, Index slot)
 {
     const PackedLinear<float>& map = *plan.map;
     const PackedMatrix& w = *map.w;
     const Activations& x = *plan.x;
     const bool bytes = w.format() == WeightFormat::int8;
     const auto multiply = kernels_of(w.format()).multiply;
-    const Index slot = task % plan.across;
-    const Index tile0 = task / plan.across * plan.tiles;
+    const Index tile0 = block * plan.tiles;
     const Index tile1 = std::min(x.tiles, tile0 + plan.tiles);
-    const Index panel0 = slot * plan.panels;
-    const Index panel1 = std::min(w.panels(), panel0 + plan.panels);
     const Index row0 = x.begin(tile0);
-    const Index block = x.tiles == 1 ? w.steps() : depth;   // one tile of rows: each weight is read once anyway
-    Scratch<float, 8> sums_scratch((x.begin(tile1) - row0) * most_panels * panel_rows);
+    const Index rows = x.begin(tile1) - row0;
+    const Index stride = count * panel_rows;
+    Scratch<float, 8> sums_scratch(rows * stride);
     float* const sums = sums_scratch.data();
-    for (Index panel = panel0, now = 0; panel < panel1; panel += now) {
-        now = panel1 - panel >= plan.at_once ? plan.at_once : panel1 - panel >= 2 ? 2 : 1;
-        const Index stride = now * panel_rows;
-        for (Index p0 = 0; p0 < w.steps(); p0 += block) {
-            const Index g0 = p0 / group_steps;
-            PackedTile tile;
-            tile.panels = now;
-            tile.steps = std::min(block, w.steps() - p0);
-            tile.w = w.panel(panel) + (p0 + (bytes ? g0 : 0)) * step_bytes;
-            tile.panel_bytes = w.panel_bytes();
-            tile.row = stride;
-            tile.first = p0 == 0;
-            tile.group_steps = group_steps;
-            tile.ahead = tile.w;
-            for (Index t = tile0; t < tile1; ++t) {
-                const Index r0 = x.begin(t);
-                tile.rows = x.rows(t);
-                tile.x = x.data + r0 * x.steps + p0 * tile.rows;
-                tile.sums = sums + (r0 - row0) * stride;
-                if (bytes) {
-                    tile.scales = x.scales + r0 * x.groups + g0 * tile.rows;
-                    tile.offsets = x.offsets + r0 * x.groups + g0 * tile.rows;
-                }
-                multiply(tile);
+    const Index most_steps = x.tiles == 1 ? w.steps() : depth;   // one tile of rows: each weight is read once anyway
+    for (Index p0 = 0; p0 < w.steps(); p0 += most_steps) {
+        const auto place = [&](Index panel, Index step) {
+            return w.panel(panel) + (step + (bytes ? step / group_steps : 0)) * step_bytes;
+        };
+        const Index g0 = p0 / group_steps;
+        PackedTile tile;
+        tile.panels = count;
+        tile.steps = std::min(most_steps, w.steps() - p0);
+        tile.w = place(first, p0);
+        tile.panel_bytes = apart * w.panel_bytes();
+        tile.row = stride;
+        tile.first = p0 == 0;
+        tile.group_steps = group_steps;
+        // While tiles of rows use these weights, those wanted next come nearer: a share with each tile.
+        const bool last = p0 + tile.steps >= w.steps();
+        const std::byte* ahead = !last ? place(first, p0 + tile.steps) : next >= 0 ? place(next, 0) : nullptr;
+        const Index share = ceil_div(tile.steps * count, tile1 - tile0) * step_bytes;
+        for (Index t = tile0; t < tile1; ++t) {
+            const Index r0 = x.begin(t);
+            tile.rows = x.rows(t);
+            tile.x = x.data + r0 * x.steps + p0 * tile.rows;
+            tile.sums = sums + (r0 - row0) * stride;
+            if (bytes) {
+                tile.scales = x.scales + r0 * x.groups + g0 * tile.rows;
+                tile.offsets = x.offsets + r0 * x.groups + g0 * tile.rows;
             }
+            const bool fetch = ahead != nullptr && x.tiles > 1;
+            tile.ahead = fetch ? ahead + (t - tile0) * share : tile.w;
+            tile.ahead_step = fetch ? step_bytes : 0;
+            multiply(tile);
         }
-        const Index column = panel * panel_rows;
-        finish(map, slot, row0, x.begin(tile1) - row0, column, std::min(stride, w.rows() - column), sums, stride);
+    }
+    for (Index i = 0; i < (apart == 1 ? 1 : count); ++i) {       // panels side by side are columns side by side
+        const Index column = (first + i * apart) * panel_rows;
+        const Index cols = apart == 1 ? stride : panel_rows;
+        finish(map, slot, row0, rows, column, std::min(cols, w.rows() - column), sums + i * panel_rows, stride);
     }
 }
+
+/// Units first .. first + count of one block of rows: as many runs of neighbouring panels as a unit has panels, so that
+/// each is read as one long stream.
+void run_units(const Plan& plan, Index first, Index count, Index slot)
+{
+    const Index block = first / plan.across;
+    const Index unit = first % plan.across;
+    const Index panel0 = unit * plan.at_once;
+    const Index panel1 = std::min(plan.map->w->panels(), (unit + count) * plan.at_once);
+    const Index full = (panel1 - panel0) / plan.at_once;
+    const bool streams = plan.x->tiles == 1;                     // many rows: neighbours, and wide tiles of the result
+    const Index apart = streams ? full : 1;
+    for (Index i = 0; i < full; ++i) {
+        const Index panel = panel0 + (streams ? i : i * plan.at_once);
+        const Index next = panel + plan.at_once < panel1 && !streams ? panel + plan.at_once : -1;
+        multiply_panels(plan, block, panel, apart, plan.at_once, next, slot);
+    }
+    for (Index panel = panel0 + full * plan.at_once; panel < panel1;) {
+        const Index some = panel1 - panel >= 2 ? 2 : 1;
+        multiply_panels(plan, block, panel, 1, some, -1, slot);
+        panel += some;
+    }
+}
+
+/// Hands out units of the plans to threads, many at first and fewer towards the end, so that all end together.
+class Units {
+public:
+    Units(std::span<const Plan> plans, Index threads) : plans_(plans), threads_(threads)
+    {
+        for (const Plan& plan : plans) {
+            total_ += plan.units;
+        }
+    }
+
+    /// Works until none is left.
+    void work(Index slot)
+    {
+        Index begin = next_.load(std::memory_order_relaxed);
+        while (begin < total_) {
+            Index first = begin;                                 // within its plan
+            std::size_t p = 0;
+            while (first >= plans_[p].units) {
+                first -= plans_[p++].units;
+            }
+            const Plan& plan = plans_[p];
+            const Index fair = std::clamp<Index>((total_ - begin) / (4 * threads_), 1, most_units);
+            const Index count = std::min(fair, plan.across - first % plan.across);
+            if (next_.compare_exchange_weak(begin, begin + count, std::memory_order_relaxed)) {
+                run_units(plan, first, count, slot);
+                begin = next_.load(std::memory_order_relaxed);
+            }
+        }
+    }
+
+private:
+    static constexpr Index most_units = 8;
+    std::span<const Plan> plans_;
+    Index threads_;
+    Index total_ = 0;
+    std::atomic<Index> next_{0};
+};
 
 /// At most most_maps of them.
 void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
@@ -276,7 +344,6 @@ void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
         pool.for_each(items, pack_item);
     }
 
-    Index tasks = 0;
     for (std::size_t m = 0; m < maps.size(); ++m) {
         Plan& plan = plans[m];
         const Activations& x = *plan.x;
@@ -284,26 +351,15 @@ void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
         const auto& kernels = kernels_of(w.format());
         const Index most = x.rows(x.tiles - 1);            // the last tile is among the largest
         plan.at_once = x.tiles == 1 ? kernels.panels[most] : std::min<Index>(2, kernels.panels[most]);
+        plan.across = ceil_div(w.panels(), plan.at_once);
         plan.tiles = std::min(x.tiles, ceil_div(rows_of_block, most));
-        const Index down = ceil_div(x.tiles, plan.tiles);
-        // Tasks of some thousand steps, but several for each thread, so that the last ones end together.
-        const Index groups_of_panels = ceil_div(w.panels(), plan.at_once);
-        const Index wanted = ceil_div(8 * pool.threads(), down);
-        plan.panels = plan.at_once * std::clamp<Index>(groups_of_panels / wanted, 1, 8);
-        plan.across = ceil_div(w.panels(), plan.panels);
-        plan.tasks = down * plan.across;
-        tasks += plan.tasks;
+        plan.units = ceil_div(x.tiles, plan.tiles) * plan.across;
         if (plan.map->sink != nullptr) {
-            plan.map->sink->begin(plan.across);
+            plan.map->sink->begin(pool.threads());
         }
     }
-    pool.for_each(tasks, [&](Index task) {
-        std::size_t m = 0;
-        while (task >= plans[m].tasks) {
-            task -= plans[m++].tasks;
-        }
-        run_task(plans[m], task);
-    });
+    Units units(std::span<const Plan>(plans.data(), maps.size()), pool.threads());
+    pool.for_each(pool.threads(), [&](Index slot) { units.work(slot); });
 }
 
 }  // namespace

@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: Apache-2.0
+// Generation by a student with random weights, as JSON: tokens a second of steps and of prefill, the share of the limit
+// measured in the same run, and where the time goes.
+#include "libcore/models/initialize.hpp"
+#include "libcore/models/network.hpp"
+#include "libcore/models/scratch.hpp"
+#include "tests/bench/peaks.hpp"
+
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+using namespace stillhouse;
+using compute::WeightFormat;
+
+namespace {
+
+struct Settings {
+    std::string shape = "70m";
+    WeightFormat layers = WeightFormat::bf16;
+    WeightFormat head = WeightFormat::bf16;
+    int threads = available_processors();
+    Index batch = 1;
+    Index context = 512;
+    Index prefill = 0;                        // tokens; 0: steps are measured
+    bool attention = false;
+    bool cpu_clock = false;                   // for one thread on a machine that others use too
+    double seconds = 2.0;
+};
+
+struct Shape {
+    const char* name;
+    Index layers, width, heads;
+};
+
+constexpr Shape shapes[] = {{"70m", 6, 512, 8}, {"160m", 12, 768, 12}, {"410m", 24, 1024, 16}, {"1.4b", 24, 2048, 16}};
+
+models::NetworkConfig config_of(const Settings& settings)
+{
+    for (const Shape& shape : shapes) {
+        if (settings.shape != shape.name) {
+            continue;
+        }
+        models::NetworkConfig config;
+        config.family = "gpt_neox";
+        config.layers = shape.layers;
+        config.width = shape.width;
+        config.heads = config.kv_heads = shape.heads;
+        config.head_dim = shape.width / shape.heads;
+        config.ffn = 4 * shape.width;
+        config.vocabulary = 50304;
+        config.max_positions = 65536;
+        config.rotary.dims = config.head_dim / 4;
+        config.mixers.resize(static_cast<std::size_t>(shape.layers));
+        for (auto& mixer : config.mixers) {
+            if (!settings.attention) {
+                mixer.kind = models::MixerKind::hyena;
+                mixer.channels = shape.width;
+                mixer.filters = shape.heads;
+                mixer.filter_length = 512;
+            }
+        }
+        return config;
+    }
+    throw_error(ErrorCode::bad_argument, "shape '" + settings.shape + "' is not 70m, 160m, 410m or 1.4b");
+}
+
+/// As initialize_network, but the large matrices with quick numbers of about the same size.
+models::Parameters<float> random_weights(const models::NetworkConfig& config)
+{
+    models::Parameters<float> weights;
+    std::uint32_t state = 12345;
+    for (const auto& shape : models::network_weights(config)) {
+        const bool norm = shape.name.find("norm") != std::string::npos;
+        if (element_count(shape.shape) < 4 * config.width && !norm && shape.name.find(".mlp.") == std::string::npos) {
+            continue;                         // of a mixer: initialize_mixer makes it
+        }
+        auto& entry = weights.add(shape.name, shape.shape);
+        if (norm || shape.shape.size() == 1) {
+            std::fill(entry.values.begin(), entry.values.end(), norm && shape.name.ends_with(".weight") ? 1.0F : 0.0F);
+            continue;
+        }
+        const float size = std::sqrt(1.2F / static_cast<float>(config.width)) * 0x1p-31F;
+        for (float& value : entry.values) {
+            state = state * 1664525U + 1013904223U;
+            value = size * static_cast<float>(static_cast<std::int32_t>(state));
+        }
+    }
+    for (Index i = 0; i < config.layers; ++i) {
+        models::initialize_mixer(config, i, 1, weights);
+    }
+    return weights;
+}
+
+/// The largest logit of each sequence: what greedy generation wants of them.
+class Greedy final : public compute::TileSink<float> {
+public:
+    explicit Greedy(Index batch) : batch_(batch) {}
+    void begin(Index slots) override
+    {
+        if (static_cast<Index>(best_.size()) < slots * batch_) {
+            best_.resize(static_cast<std::size_t>(slots * batch_));
+        }
+        slots_ = slots;
+        std::fill(best_.begin(), best_.end(), Best{});
+    }
+    void take(Index slot, Index first_row, Index first_column, Matrix<const float> tile) override
+    {
+        for (Index i = 0; i < tile.rows; ++i) {
+            Best& best = best_[static_cast<std::size_t>((first_row + i) * slots_ + slot)];
+            const float* const row = tile.row(i);
+            float top = row[0];
+            for (Index j = 1; j < tile.cols; ++j) {
+                top = row[j] > top ? row[j] : top;
+            }
+            if (top > best.logit) {
+                best = {top, first_column + (std::find(row, row + tile.cols, top) - row)};
+            }
+        }
+    }
+    void choose(Index* tokens) const
+    {
+        for (Index i = 0; i < batch_; ++i) {
+            Best best;
+            for (Index s = 0; s < slots_; ++s) {
+                const Best& one = best_[static_cast<std::size_t>(i * slots_ + s)];
+                best = one.logit > best.logit ? one : best;
+            }
+            tokens[i] = best.id;
+        }
+    }
+
+private:
+    struct Best {
+        float logit = -INFINITY;
+        Index id = 0;
+    };
+    Index batch_;
+    Index slots_ = 0;
+    std::vector<Best> best_;
+};
+
+double median_seconds(const Settings& settings, const std::function<void()>& call)
+{
+    const auto clock = [&] { return settings.cpu_clock ? bench::cpu_seconds() : bench::wall_seconds(); };
+    call();
+    std::vector<double> times;
+    const double begin = bench::wall_seconds();
+    do {
+        const double before = clock();
+        call();
+        times.push_back(clock() - before);
+    } while (bench::wall_seconds() - begin < settings.seconds || times.size() < 7);
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+/// The parts of a step, each alone on the same shapes: what "where the time goes" is made of.
+void print_parts(const Settings& settings, models::Network<float>& network, models::NetworkState& state, double step)
+{
+    auto& ops = network.ops();
+    const auto& config = network.config();
+    const Index batch = settings.batch;
+    models::Scratch<float> memory(batch * (config.width * 20 + 2 * config.ffn));
+    std::fill_n(memory.data(), memory.size(), 0.5F);
+    const Matrix<float> x(memory.data(), batch, config.width);
+    float* const rest = memory.data() + x.rows * x.cols;
+    const auto layers = static_cast<double>(config.layers);
+    Settings brief = settings;
+    brief.seconds = 0.3;
+    double known = 0;
+    const auto print = [&](const char* what, double seconds) {
+        std::printf(", \"%s_us\": %.1f", what, seconds * 1e6);
+        known += seconds;
+    };
+    models::NetworkState spare = network.start(batch, models::Execution::recurrent);
+    const models::Mixer<float>& mixer = network.mixer(0);
+    print("mix", layers * median_seconds(brief, [&] {
+        mixer.mix(ops, Sequences<const float>(x.data, batch, 1, config.width), rest, *spare.layers[0], true,
+                  rest + 8 * batch * config.width);
+    }));
+    std::vector<float> ones(static_cast<std::size_t>(config.width), 1.0F);
+    print("norms", (2 * layers + 1) * median_seconds(brief, [&] {
+        ops.layer_norm(x, ones.data(), ones.data(), 1e-5F, Matrix<float>(rest, batch, config.width), nullptr);
+    }));
+    print("activation", layers * median_seconds(brief, [&] {
+        ops.activate(config.activation, rest, batch * config.ffn, rest);
+    }));
+    const Index head_rows = config.vocabulary;
+    const Buffer<float> zeros(head_rows * config.width);
+    const compute::PackedMatrix head =
+        ops.pack(Matrix<const float>(zeros.data(), head_rows, config.width), settings.head);
+    Greedy greedy(batch);
+    const compute::PackedLinear<float> map{x, &head, nullptr, {}, compute::Activation::identity, &greedy};
+    print("head", median_seconds(brief, [&] {
+        ops.linear_packed(std::span<const compute::PackedLinear<float>>(&map, 1));
+    }));
+    print("regions", (2 * layers + 1) * bench::region_seconds(ops.pool()));
+    std::printf(", \"projections_and_rest_us\": %.1f", (step - known) * 1e6);
+    (void)state;
+}
+
+int run(const Settings& settings)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f32, settings.threads);
+    models::Network<float> network(config_of(settings), random_weights(config_of(settings)), backend->single());
+    const double packing = bench::wall_seconds();
+    network.pack(settings.layers, settings.head);
+    const double packed_s = bench::wall_seconds() - packing;
+    const auto& config = network.config();
+
+    const auto bytes = static_cast<double>(network.bytes_per_step());
+    const auto rows = static_cast<double>(settings.prefill > 0 ? settings.prefill * settings.batch : settings.batch);
+    const auto body = 12.0 * static_cast<double>(config.layers * config.width * config.width);
+    const auto head = static_cast<double>(config.vocabulary * config.width);
+    const Buffer<std::byte> memory((static_cast<Index>(bytes) >> 20 << 20) + (Index{1} << 20));
+    const auto limit = [&] {
+        const bench::Peaks peaks = bench::measure_peaks(backend->pool());
+        const auto peak = [&](WeightFormat format) {
+            return format == WeightFormat::f32 ? peaks.fma : format == WeightFormat::bf16 ? peaks.bf16 : peaks.int8;
+        };
+        const double head_rows = static_cast<double>(settings.batch);
+        const double flops = 2 * rows * body / peak(settings.layers) + 2 * head_rows * head / peak(settings.head);
+        const double rate = bench::read_rate(backend->pool(), memory, 8, settings.cpu_clock);
+        std::printf("\n  \"read_gb_per_s\": %.1f, \"fma_gflops\": %.0f, \"bf16_gflops\": %.0f, \"int8_gops\": %.0f, ",
+                    rate * 1e-9, peaks.fma * 1e-9, peaks.bf16 * 1e-9, peaks.int8 * 1e-9);
+        return std::max(bytes / rate, flops);
+    };
+
+    std::vector<Index> tokens(static_cast<std::size_t>(settings.batch * std::max(settings.context, settings.prefill)));
+    for (std::size_t i = 0; i < tokens.size(); ++i) {
+        tokens[i] = static_cast<Index>(i * 7919 % 50000);
+    }
+    std::printf("{\"shape\": \"%s\", \"layers\": \"%s\", \"head\": \"%s\", \"mixer\": \"%s\", \"threads\": %d, "
+                "\"batch\": %lld, \"bytes\": %.0f, \"pack_s\": %.3f, \"backend\": \"%s\",",
+                settings.shape.c_str(), compute::name(settings.layers), compute::name(settings.head),
+                settings.attention ? "attention" : "hyena", settings.threads, static_cast<long long>(settings.batch),
+                bytes, packed_s, backend->description().c_str());
+    const double least_before = limit();
+    double time = 0;
+    models::NetworkState state = network.start(settings.batch, models::Execution::recurrent);
+    if (settings.prefill > 0) {
+        models::Scratch<float> logits(settings.batch * config.vocabulary);
+        time = median_seconds(settings, [&] {
+            models::NetworkState fresh = network.start(settings.batch, models::Execution::recurrent);
+            network.prefill(tokens.data(), settings.prefill, fresh,
+                            Matrix<float>(logits.data(), settings.batch, config.vocabulary));
+        });
+    } else {
+        network.prefill(tokens.data(), settings.context, state, {});
+        Greedy greedy(settings.batch);
+        time = median_seconds(settings, [&] {
+            network.step(tokens.data(), state, greedy);
+            greedy.choose(tokens.data());
+        });
+    }
+    const double least = std::min(least_before, limit());
+    std::printf("\n  \"%s_tokens_per_s\": %.1f, \"us\": %.1f, \"limit_us\": %.1f, \"share_of_limit\": %.3f",
+                settings.prefill > 0 ? "prefill" : "decode", rows / time, time * 1e6, least * 1e6, least / time);
+    if (settings.prefill == 0) {
+        print_parts(settings, network, state, time);
+    }
+    std::printf("}\n");
+    return 0;
+}
+
+WeightFormat format_of(const std::string& name)
+{
+    for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::int8}) {
+        if (name == compute::name(format)) {
+            return format;
+        }
+    }
+    throw_error(ErrorCode::bad_argument, "weights '" + name + "' are not f32, bf16 or int8");
+}
+
+}  // namespace
+
+/// bench_generation [shape=70m] [weights=bf16] [head=..] [threads=N] [batch=1] [context=512] [prefill=TOKENS]
+/// [mixer=hyena|attention] [clock=wall|cpu] [seconds=2]
+int main(int argc, char** argv)
+{
+    try {
+        Settings settings;
+        for (int i = 1; i < argc; ++i) {
+            const std::string argument = argv[i];
+            const std::string key = argument.substr(0, argument.find('='));
+            const std::string value = argument.substr(std::min(argument.size(), key.size() + 1));
+            if (key == "shape") {
+                settings.shape = value;
+            } else if (key == "weights") {
+                settings.layers = settings.head = format_of(value);
+            } else if (key == "head") {
+                settings.head = format_of(value);
+            } else if (key == "threads") {
+                settings.threads = std::stoi(value);
+            } else if (key == "batch") {
+                settings.batch = std::stol(value);
+            } else if (key == "context") {
+                settings.context = std::stol(value);
+            } else if (key == "prefill") {
+                settings.prefill = std::stol(value);
+            } else if (key == "mixer") {
+                settings.attention = value == "attention";
+            } else if (key == "clock") {
+                settings.cpu_clock = value == "cpu";
+            } else if (key == "seconds") {
+                settings.seconds = std::stod(value);
+            } else {
+                throw_error(ErrorCode::bad_argument, "argument '" + key + "' is not known");
+            }
+        }
+        return run(settings);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "bench_generation: %s\n", error.what());
+        return 1;
+    }
+}
