@@ -171,6 +171,9 @@ HyenaMixer<T>::HyenaMixer(const NetworkConfig& config, Index layer, const Parame
 template <class T>
 void HyenaMixer<T>::refresh(Operations& ops)
 {
+    for (auto& plan : plans_) {
+        plan.reset();
+    }
     if (filter_ == nullptr) {
         return;
     }

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// The long-convolution mixer token by token: its state, prefill and step, which are one walk with few or many tokens.
-#include "libcore/compute/vector.hpp"
+// The long-convolution mixer token by token: its state, and one walk for prefill and step.
 #include "libcore/models/hyena_kernels.hpp"
 #include "libcore/models/hyena_state.hpp"
+#include "libcore/models/hyena_strip.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace stillhouse::models {
 
 namespace {
 
-constexpr Index strip = 64;            // channels a task steps
-constexpr Index first_lags = 256;      // of a response that grows with the sequence
+constexpr Index lanes = systems::lane_count;
+constexpr Index longest_scan = systems::LaneRecurrence<float>::longest;
+constexpr Index chain_base = 128;     // of N = 1: 64 products a channel and token on average replace seven levels
+constexpr Index least_work = 64;      // strips times tokens that are worth a task
 
 /// The last `count` rows of past ++ next of every sequence become the new past [batch, count, width].
 template <class T>
@@ -28,7 +29,60 @@ void remember(typename HyenaState<T>::Part& past, Sequences<const T> next, Index
     }
 }
 
+/// Heads of N channels want blocks within which N^2 products a token are still cheaper than a level of transforms.
+Index heads_base(Index width)
+{
+    Index base = chain_base;
+    while (base < 64 * width) {
+        base *= 2;
+    }
+    return base;
+}
+
 }  // namespace
+
+template <class T>
+std::shared_ptr<const HyenaPlan<T>> HyenaMixer<T>::make_plan(bool recurrent) const
+{
+    auto plan = std::make_shared<HyenaPlan<T>>();
+    const Index strips = (n_ + lanes - 1) / lanes;
+    const Index taps = mixer_.short_taps;
+    plan->opening = Buffer<T>(static_cast<Index>(gates_.size()) * strips * (1 + taps) * lanes);
+    for (std::size_t p = 0; p < gates_.size() && taps > 0; ++p) {
+        for (Index c = 0; c < n_; ++c) {
+            T* const to = plan->opening.data() +
+                          ((static_cast<Index>(p) * strips + c / lanes) * (1 + taps)) * lanes + c % lanes;
+            to[0] = gates_[p].short_bias->values[c];
+            for (Index j = 0; j < taps; ++j) {
+                to[(1 + j) * lanes] = gates_[p].short_weight->values[c * taps + j];
+            }
+        }
+    }
+    plan->skips = Buffer<T>(convolutions() * strips * lanes);
+    for (Index g = 0; g < convolutions(); ++g) {
+        for (Index c = 0; c < n_; ++c) {
+            plan->skips[g * strips * lanes + c] = skip(g, c);
+        }
+    }
+    if (!recurrent) {
+        return plan;
+    }
+    const HyenaFilters<T> filters = recurrent_filters(mixer_, layer_, *weights_);
+    for (const auto& bank : filters.recurrences) {
+        if (wide()) {
+            const Index square = mixer_.head_width * mixer_.head_width;
+            const Index padded = (square + lanes - 1) / lanes * lanes;   // heads begin with a block of their own
+            std::vector<Index> filter_of(static_cast<std::size_t>(head_count() * padded));
+            for (std::size_t i = 0; i < filter_of.size(); ++i) {
+                filter_of[i] = head_filter_[i / static_cast<std::size_t>(padded)];
+            }
+            plan->recurrences.push_back(bank.lanes(filter_of));
+        } else {
+            plan->recurrences.push_back(bank.lanes(filter_of_));
+        }
+    }
+    return plan;
+}
 
 template <class T>
 std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution execution) const
@@ -39,10 +93,14 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
         state->past_z.push_back(state->make(past * n_));
     }
     state->past_x = state->make(std::max<Index>(mixer_.taps - 1, 0) * width_);
-    state->lines = wide() ? 1 : n_;
-    state->pace = wide() ? n_ : 1;
     const bool linear = mixer_.kind == MixerKind::linear;
-    if (linear || execution == Execution::recurrent) {
+    const bool recurrent = !linear && execution == Execution::recurrent;
+    auto& plan = plans_[recurrent ? 1 : 0];
+    if (plan == nullptr) {
+        plan = make_plan(recurrent);
+    }
+    state->plan = plan;
+    if (linear || recurrent) {
         const Index rings = wide() ? 1 : convolutions();   // N > 1: of k, since the window keeps the v
         for (Index i = 0; i < rings && delay() > 0; ++i) {
             state->late.push_back(state->make(delay() * n_));
@@ -50,23 +108,12 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
     }
     if (linear) {
         state->modes.push_back(state->make(n_ * mixer_.head_width));
-    } else if (execution == Execution::recurrent) {
-        auto filters = std::make_shared<HyenaFilters<T>>(recurrent_filters(mixer_, layer_, *weights_));
-        for (const auto& recurrence : filters->recurrences) {
-            state->modes.push_back(state->make(n_ * mixer_.head_width * recurrence.state_size()));
-        }
-        state->filters = std::move(filters);
-    } else {
-        const Index histories = wide() ? 2 : convolutions();
-        for (Index i = 0; i < histories; ++i) {
-            state->history.push_back(state->make(0));
-        }
-        if (execution == Execution::exact_modes) {
-            state->filters = std::make_shared<HyenaFilters<T>>(modal_filters(mixer_, layer_, *weights_));
-        } else {
-            STILLHOUSE_CHECK(!h_.empty());   // refresh comes first
-            state->responses.set(convolutions() * mixer_.filters, mixer_.filter_length, h_.data());
-        }
+    }
+    for (const auto& recurrence : plan->recurrences) {
+        state->modes.push_back(state->make(recurrence.blocks() * recurrence.state_size()));
+    }
+    if (!linear && !recurrent) {
+        start_exact(*state);
     }
     if (window_) {
         state->window.emplace(window_->geometry(), batch);
@@ -77,222 +124,148 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
     return state;
 }
 
-/// N = 1 by recurrences: u_1 = k v, a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last.
 template <class T>
-void HyenaMixer<T>::chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                                    HyenaState<T>& state) const
-{
-    const Index strips = (n_ + strip - 1) / strip;
-    ops.pool().for_each(c.batch * strips, [&](Index task) {
-        const Index b = task / strips;
-        const Index first = task % strips * strip;
-        const Index count = std::min(strip, n_ - first);
-        T u[strip];
-        T fed[strip];
-        T y[strip];
-        for (Index t = 0; t < c.length; ++t) {
-            const Index base = (b * c.length + t) * n_ + first;
-            for (Index i = 0; i < count; ++i) {
-                u[i] = signals[1].data()[base + i] * signals[2].data()[base + i];
-            }
-            for (Index g = 0; g < convolutions(); ++g) {
-                const auto at = static_cast<std::size_t>(g);
-                if (delay() > 0) {                    // what left the ring is as old as the delay
-                    T* const slot = state.late[at].of(b) + (state.position + t) % delay() * n_ + first;
-                    std::copy_n(slot, count, fed);
-                    std::copy_n(u, count, slot);
-                } else {
-                    std::copy_n(u, count, fed);
-                }
-                const auto& recurrence = state.filters->recurrences[at];
-                recurrence.step(fed, filter_of_.data() + first, count,
-                                state.modes[at].of(b) + first * recurrence.state_size(), y);
-                const T* const gate = signals[g + 1 < convolutions() ? 3 + at : 0].data() + base;
-                for (Index i = 0; i < count; ++i) {
-                    u[i] = (y[i] + skip(g, first + i) * u[i]) * gate[i];
-                }
-            }
-            std::copy_n(u, count, c.data + base);
-        }
-    });
-}
-
-/// v of a channel W tokens before token `now`, as the window's ring has it until that token is put there.
-template <class T>
-T HyenaMixer<T>::window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const
-{
-    if (now < delay()) {
-        return T(0);
-    }
-    const Index width = window_->geometry().head_dim;
-    return state.window->values(0, sequence, channel / width)[now % delay() * width + channel % width];
-}
-
-/// N > 1 by recurrences of all k_i v_j, or for `linear` their sums; the inputs come `delay` tokens late.
-template <class T>
-void HyenaMixer<T>::heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                                    HyenaState<T>& state) const
+void HyenaMixer<T>::start_exact(HyenaState<T>& state) const
 {
     const Index width = mixer_.head_width;
-    const Index square = width * width;
-    const bool linear = mixer_.kind == MixerKind::linear;
-    ops.pool().for_each(c.batch * head_count(), [&](Index task) {
-        const Index b = task / head_count();
-        const Index m = task % head_count();
-        const Index states = linear ? 1 : state.filters->recurrences[0].state_size();
-        const std::vector<Index> filter_of(static_cast<std::size_t>(square),
-                                           head_filter_[static_cast<std::size_t>(m)]);
-        T* const memory = state.modes[0].of(b) + m * square * states;
-        Scratch<T> u(square);
-        Scratch<T> y(square);
-        std::vector<T> late(static_cast<std::size_t>(2 * width));
-        const T s = skip(0, m * width);
-        for (Index t = 0; t < c.length; ++t) {
-            const Index base = (b * c.length + t) * n_ + m * width;
-            const T* const q = signals[0].data() + base;
-            const T* const k = signals[1].data() + base;
-            const T* const v = signals[2].data() + base;
-            const T* fed_k = k;
-            const T* fed_v = v;
-            if (delay() > 0) {
-                T* const slot = state.late[0].of(b) + (state.position + t) % delay() * n_ + m * width;
-                for (Index i = 0; i < width; ++i) {
-                    late[static_cast<std::size_t>(i)] = std::exchange(slot[i], k[i]);
-                    late[static_cast<std::size_t>(width + i)] =
-                        t >= delay() ? v[i - delay() * n_] : window_value(state, b, state.position + t, m * width + i);
-                }
-                fed_k = late.data();
-                fed_v = late.data() + width;
-            }
-            for (Index i = 0; i < width; ++i) {
-                for (Index j = 0; j < width; ++j) {
-                    u.data()[i * width + j] = fed_k[i] * fed_v[j];
-                }
-            }
-            const T* sums = y.data();
-            if (linear) {
-                for (Index i = 0; i < square; ++i) {
-                    memory[i] += u.data()[i];
-                }
-                sums = memory;
-            } else {
-                state.filters->recurrences[0].step(u.data(), filter_of.data(), square, memory, y.data());
-            }
-            T* const out = c.data + base;
-            std::fill_n(out, width, T(0));
-            for (Index i = 0; i < width; ++i) {
-                for (Index j = 0; j < width; ++j) {
-                    out[j] += q[i] * (sums[i * width + j] + s * (k[i] * v[j]));
-                }
-            }
+    if (wide()) {
+        std::vector<Index> filter_of(static_cast<std::size_t>(n_ * width));
+        for (std::size_t i = 0; i < filter_of.size(); ++i) {
+            filter_of[i] = head_filter_[i / static_cast<std::size_t>(width * width)];
         }
+        state.online.emplace_back(filter_of, width * width, heads_base(width));
+        state.history.push_back({state.make(0), n_, 0, false});
+        state.history.push_back({state.make(0), n_, 0, false});
+        state.history.push_back({state.make(0), n_ * width, 0, true});
+    } else {
+        for (Index g = 0; g < convolutions(); ++g) {
+            state.online.emplace_back(filter_of_, n_, chain_base);
+            state.history.push_back({state.make(0), n_, 0, false});
+        }
+    }
+    if (state.execution() == Execution::exact_modes) {
+        state.filters = std::make_shared<HyenaFilters<T>>(modal_filters(mixer_, layer_, *weights_));
+        return;                                              // responses grow with the sequence
+    }
+    for (Index g = 0; g < convolutions(); ++g) {
+        state.online[static_cast<std::size_t>(g)].set_responses(filters(g, mixer_.filter_length), true);
+    }
+    keep_near_lags(state);
+}
+
+/// Strips of channels of sequences, handed out so that each task reads long runs or steps many sequences with the same
+/// coefficients: body(first strip, end, first sequence, end).
+template <class T>
+template <class Body>
+void HyenaMixer<T>::for_strips(ThreadPool& pool, Index batch, Index length, const Body& body) const
+{
+    const Index strips = (n_ + lanes - 1) / lanes;
+    const Index wanted = std::clamp<Index>(strips * batch * length / least_work, 1, 4 * pool.threads());
+    const Index by_sequence = length > 1 ? std::min(batch, wanted) : 1;
+    const Index by_strip = std::min(strips, (wanted + by_sequence - 1) / by_sequence);
+    const Index more = length > 1 ? 1 : std::clamp<Index>(wanted / by_strip, 1, batch);
+    const Index sequence_parts = by_sequence * more;
+    pool.for_each(by_strip * sequence_parts, [&](Index task) {
+        const Index s = task / sequence_parts;
+        const Index b = task % sequence_parts;
+        body(strips * s / by_strip, strips * (s + 1) / by_strip, batch * b / sequence_parts,
+             batch * (b + 1) / sequence_parts);
     });
 }
 
-/// Responses that reach as far as `tokens` tokens need.
+/// Short convolutions of a block of tokens of one strip, all gates: out [gates, longest_scan, 16].
 template <class T>
-void HyenaMixer<T>::extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const
+void HyenaMixer<T>::open_block(const T* z, Sequences<const T> x, HyenaState<T>& state, Index strip, Index b,
+                               Index first, Index length, T* out) const
 {
-    if (state.execution() != Execution::exact_modes || state.responses.lags >= tokens) {
-        return;
+    const StripKernels<T>& kernels = strip_kernels<T>();
+    const Index strips = (n_ + lanes - 1) / lanes;
+    const Index taps = mixer_.short_taps;
+    const Index column = strip * lanes;
+    for (std::size_t p = 0; p < gates_.size(); ++p) {
+        const auto gate = static_cast<Index>(p);
+        T* const past = taps > 1 ? state.past_z[p].of(b) + column : nullptr;
+        kernels.convolve_short(taps, state.plan->opening.data() + (gate * strips + strip) * (1 + taps) * lanes, past,
+                               z + ((gate * x.batch + b) * x.length + first) * n_ + column, n_,
+                               std::min(lanes, n_ - column), length, out + gate * longest_scan * lanes);
     }
-    const Index lags = std::max({tokens, 2 * state.responses.lags, first_lags});
-    const Index filters = convolutions() * mixer_.filters;
-    Buffer<T> h(filters * lags);
-    modal_responses(*state.filters, ops.pool(), Matrix<T>(h.data(), filters, lags));
-    state.responses.set(filters, lags, h.data());
 }
 
-/// N = 1 over all past inputs, which the state keeps: by FFT for many new tokens, by one dot product for a single one.
+/// Columns of a strip, [length, 16], among those of the network.
 template <class T>
-void HyenaMixer<T>::chain_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                                HyenaState<T>& state) const
+void HyenaMixer<T>::put_block(const T* block, Index strip, Index length, T* to) const
 {
-    const Index total = state.position + c.length;
-    const Index rows = c.batch * n_;
-    const HyenaResponses<T>& responses = state.responses;
-    const Index lags = std::min(responses.lags, total);
-    std::vector<Index> filter_of(static_cast<std::size_t>(rows));
-    for (Index r = 0; r < rows; ++r) {
-        filter_of[static_cast<std::size_t>(r)] = filter_of_[static_cast<std::size_t>(r % n_)];
+    const Index count = std::min(lanes, n_ - strip * lanes);
+    for (Index t = 0; t < length; ++t) {
+        std::copy_n(block + t * lanes, count, to + t * n_ + strip * lanes);
     }
-    Scratch<T> y(c.length > 1 ? rows * total : rows);
-    const Index pitch = c.length > 1 ? total : 1;
-    for (Index g = 0; g < convolutions(); ++g) {
-        const auto at = static_cast<std::size_t>(g);
-        T* const u = state.history[at].data.data();
-        const Index shift = g * mixer_.filters;
-        if (g == 0) {
-            for_tiles(ops.pool(), c.batch, n_, c.length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-                for (Index i = c0; i < c1; ++i) {
-                    for (Index t = t0; t < t1; ++t) {
-                        const Index token = (b * c.length + t) * n_ + i;
-                        u[(b * n_ + i) * state.capacity + state.position + t] =
-                            signals[1].data()[token] * signals[2].data()[token];
+}
+
+/// z <- the opened signals.
+template <class T>
+void HyenaMixer<T>::open_gates_in_place(Operations& ops, Sequences<const T> x, T* z, HyenaState<T>& state) const
+{
+    const auto gates = static_cast<Index>(gates_.size());
+    for_strips(ops.pool(), x.batch, x.length, [&](Index s0, Index s1, Index b0, Index b1) {
+        Scratch<T> memory(gates * longest_scan * lanes);
+        for (Index first = 0; first < x.length; first += longest_scan) {
+            const Index length = std::min(longest_scan, x.length - first);
+            for (Index s = s0; s < s1; ++s) {
+                for (Index b = b0; b < b1; ++b) {
+                    open_block(z, x, state, s, b, first, length, memory.data());
+                    for (Index p = 0; p < gates; ++p) {
+                        put_block(memory.data() + p * longest_scan * lanes, s, length,
+                                  z + ((p * x.batch + b) * x.length + first) * n_);
                     }
                 }
-            });
-        }
-        if (c.length > 1) {
-            ops.convolve(Matrix<const T>(u, rows, total, state.capacity),
-                         Matrix<const T>(responses.forward.data() + shift * responses.lags, mixer_.filters, lags,
-                                         responses.lags),
-                         filter_of.data(), Matrix<T>(y.data(), rows, total));
-        } else {
-            ops.pool().for_each((rows + strip - 1) / strip, [&](Index task) {
-                for (Index r = task * strip; r < std::min((task + 1) * strip, rows); ++r) {
-                    const T* const h = responses.reversed.data() +
-                                       (shift + filter_of[static_cast<std::size_t>(r)] + 1) * responses.lags - lags;
-                    y.data()[r] = compute::dot(h, u + r * state.capacity + total - lags, lags);
-                }
-            });
-        }
-        T* const next = g + 1 < convolutions() ? state.history[at + 1].data.data() : nullptr;
-        const T* const gate = signals[next != nullptr ? 3 + at : 0].data();
-        for_tiles(ops.pool(), c.batch, n_, c.length, [&](Index b, Index c0, Index c1, Index t0, Index t1) {
-            for (Index i = c0; i < c1; ++i) {
-                const Index row = b * n_ + i;
-                for (Index t = t0; t < t1; ++t) {
-                    const Index token = (b * c.length + t) * n_ + i;
-                    const Index place = row * state.capacity + state.position + t;
-                    const T a = y.data()[row * pitch + pitch - c.length + t] + skip(g, i) * u[place];
-                    (next != nullptr ? next[place] : c.data[token]) = a * gate[token];
-                }
             }
-        });
-    }
+        }
+    });
 }
 
-/// N > 1 over all past k and v: c_t[j] = sum_s (h[t - s] + skip [s = t]) (q_t . k_s) v_s[j].
+/// N = 1 by recurrences, block of tokens after block, strip after strip of channels: z is opened, u_1 = k v,
+/// a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last, all in the first cache. v stays in z for a window.
 template <class T>
-void HyenaMixer<T>::heads_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                                HyenaState<T>& state) const
+void HyenaMixer<T>::chain_recurrent(Operations& ops, Sequences<const T> x, T* z, Sequences<T> c,
+                                    HyenaState<T>& state) const
 {
-    const Index width = mixer_.head_width;
-    const HyenaResponses<T>& responses = state.responses;
-    for (std::size_t part = 0; part < 2; ++part) {       // [token, n] within a sequence
-        for (Index b = 0; b < c.batch; ++b) {
-            std::copy_n(signals[1 + part].data() + b * c.length * n_, c.length * n_,
-                        state.history[part].of(b) + state.position * n_);
-        }
-    }
-    ops.pool().for_each(c.batch * head_count(), [&](Index task) {
-        const Index b = task / head_count();
-        const Index m = task % head_count();
-        const T* const h = responses.forward.data() + head_filter_[static_cast<std::size_t>(m)] * responses.lags;
-        const T* const k = state.history[0].of(b) + m * width;
-        const T* const v = state.history[1].of(b) + m * width;
-        const T s0 = skip(0, m * width);
-        for (Index t = 0; t < c.length; ++t) {
-            const Index now = state.position + t;
-            const Index token = (b * c.length + t) * n_ + m * width;
-            T* const out = c.data + token;
-            std::fill_n(out, width, T(0));
-            for (Index s = std::max<Index>(0, now - responses.lags + 1); s <= now; ++s) {
-                const T weight = s == now ? h[0] + s0 : h[now - s];
-                if (weight != T(0)) {
-                    compute::axpy(weight * compute::dot(signals[0].data() + token, k + s * n_, width), v + s * n_,
-                                  width, out);
+    const StripKernels<T>& kernels = strip_kernels<T>();
+    const auto gates = static_cast<Index>(gates_.size());
+    const Index strips = (n_ + lanes - 1) / lanes;
+    constexpr Index size = longest_scan * lanes;
+    for_strips(ops.pool(), x.batch, x.length, [&](Index s0, Index s1, Index b0, Index b1) {
+        Scratch<T> memory((gates + 2) * size);
+        T* const open = memory.data();
+        T* const fed = open + gates * size;
+        T* const y = fed + size;
+        for (Index first = 0; first < x.length; first += longest_scan) {
+            const Index length = std::min(longest_scan, x.length - first);
+            for (Index s = s0; s < s1; ++s) {
+                const Index column = s * lanes;
+                const Index count = std::min(lanes, n_ - column);
+                for (Index b = b0; b < b1; ++b) {
+                    open_block(z, x, state, s, b, first, length, open);
+                    T* const u = open + size;
+                    kernels.product(length * lanes, u, open + 2 * size, u);
+                    if (window_) {
+                        put_block(open + 2 * size, s, length, z + ((2 * x.batch + b) * x.length + first) * n_);
+                    }
+                    for (Index g = 0; g < convolutions(); ++g) {
+                        const auto at = static_cast<std::size_t>(g);
+                        for (Index t = 0; t < length && delay() > 0; ++t) {   // what leaves the ring is of that age
+                            T* const slot = state.late[at].of(b) +
+                                            (state.position(b) + first + t) % delay() * n_ + column;
+                            std::fill_n(fed + t * lanes + count, lanes - count, T(0));
+                            std::copy_n(slot, count, fed + t * lanes);
+                            std::copy_n(u + t * lanes, count, slot);
+                        }
+                        const auto& recurrence = state.plan->recurrences[at];
+                        recurrence.scan(s, delay() > 0 ? fed : u, length,
+                                        state.modes[at].of(b) + s * recurrence.state_size(), y);
+                        kernels.gate(length, y, u, state.plan->skips.data() + (g * strips + s) * lanes,
+                                     open + (g + 1 < convolutions() ? 3 + g : 0) * size, u);
+                    }
+                    put_block(u, s, length, c.token(b, first));
                 }
             }
         }
@@ -301,8 +274,8 @@ void HyenaMixer<T>::heads_exact(Operations& ops, const std::vector<Scratch<T>>& 
 
 /// Window and kept heads into their columns; z from their projections on.
 template <class T>
-void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, T* z, const Scratch<T>& v, HyenaState<T>& state,
-                           bool decode, Matrix<T> features) const
+void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, T* z, const T* v, HyenaState<T>& state, bool decode,
+                           Matrix<T> features) const
 {
     const Index tokens = x.tokens();
     const auto attend_with = [&](const SoftmaxAttention<T>& attention, T* q, T* k, const T* values,
@@ -319,7 +292,7 @@ void HyenaMixer<T>::attend(Operations& ops, Sequences<const T> x, T* z, const Sc
         scatter_columns(ops.pool(), Matrix<const T>(y.data(), tokens, width), columns, first, features);
     };
     if (window_) {
-        attend_with(*window_, z, z + tokens * n_, v.data(), *state.window, columns_, mixer_.channels);
+        attend_with(*window_, z, z + tokens * n_, v, *state.window, columns_, mixer_.channels);
         z += 2 * tokens * n_;
     }
     if (kept_) {
@@ -335,42 +308,31 @@ void HyenaMixer<T>::mix(Operations& ops, Sequences<const T> x, T* z, MixerState&
     auto& state = dynamic_cast<HyenaState<T>&>(mixer_state);
     STILLHOUSE_CHECK(x.width == width_ && x.batch == state.batch());
     const Index tokens = x.tokens();
-    const Index total = state.position + x.length;
-    const auto shaped = [&](T* data) { return Sequences<T>(data, x.batch, x.length, n_); };
-
-    std::vector<Scratch<T>> signals;
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        const Sequences<T> own = shaped(z + static_cast<Index>(p) * tokens * n_);
-        signals.emplace_back(tokens * n_);
-        shorten(ops, gates_[p], own, state.past_z[p].data.data(), shaped(signals.back().data()));
-        if (mixer_.short_taps > 1) {
-            remember<T>(state.past_z[p], own, mixer_.short_taps - 1);
-        }
-    }
-
     const Index columns = out_.in();
     const Matrix<T> features(features_data, tokens, columns);
     const bool direct = columns == n_;
     if (!kept_columns_.empty()) {
         std::fill_n(features.data, tokens * columns, T(0));
     }
-    const Sequences<T> c = shaped(direct ? features.data : z);   // that z has served
-    if (mixer_.kind == MixerKind::linear || (wide() && state.execution() == Execution::recurrent)) {
-        heads_recurrent(ops, signals, c, state);
-    } else if (state.execution() == Execution::recurrent) {
-        chain_recurrent(ops, signals, c, state);
+    const Scratch<T> narrow(direct ? 0 : tokens * n_);
+    const Sequences<T> c(direct ? features.data : narrow.data(), x.batch, x.length, n_);
+    const bool recurrent = state.execution() == Execution::recurrent;
+    if (recurrent && !wide()) {
+        chain_recurrent(ops, x, z, c, state);
     } else {
-        extend_responses(ops, total, state);
-        state.reserve(total);
-        if (wide()) {
-            heads_exact(ops, signals, c, state);
+        open_gates_in_place(ops, x, z, state);
+        if (mixer_.kind == MixerKind::linear) {
+            heads_linear(ops, z, c, state);
+        } else if (recurrent) {
+            heads_recurrent(ops, z, c, state);
         } else {
-            chain_exact(ops, signals, c, state);
+            convolve_exactly(ops, z, c, state);
         }
     }
     if (!direct) {
         scatter_columns(ops.pool(), Matrix<const T>(c.rows()), columns_, 0, features);
-        attend(ops, x, z + static_cast<Index>(gates_.size()) * tokens * n_, signals[2], state, decode, features);
+        attend(ops, x, z + static_cast<Index>(gates_.size()) * tokens * n_, z + 2 * tokens * n_, state, decode,
+               features);
     }
     if (taps_ != nullptr) {
         const Index lags = mixer_.taps;
@@ -387,7 +349,9 @@ void HyenaMixer<T>::mix(Operations& ops, Sequences<const T> x, T* z, MixerState&
             remember<T>(state.past_x, x, lags - 1);
         }
     }
-    state.position = total;
+    for (Index& position : state.positions) {
+        position += x.length;
+    }
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \

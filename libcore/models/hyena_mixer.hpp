@@ -7,6 +7,7 @@
 #include "libcore/models/hyena_heads.hpp"
 #include "libcore/models/projection.hpp"
 #include "libcore/models/scratch.hpp"
+#include "libcore/systems/lane_kernels.hpp"
 
 #include <memory>
 #include <optional>
@@ -39,6 +40,8 @@ struct HyenaTape final : MixerTape {
 
 template <class T>
 class HyenaState;
+template <class T>
+struct HyenaPlan;
 
 /// Width of the layer D, channels E of c, of which n are convolved and the rest are kept heads; heads of width N.
 template <class T>
@@ -64,6 +67,8 @@ private:
     // hyena.cpp
     Index convolutions() const { return mixer_.order - 1; }
     Index head_count() const { return n_ / mixer_.head_width; }
+    /// Channels rounded up to whole strips.
+    Index padded() const { return (n_ + systems::lane_count - 1) / systems::lane_count * systems::lane_count; }
     bool wide() const { return mixer_.head_width > 1 || mixer_.kind == MixerKind::linear; }
     Index delay() const { return mixer_.kind == MixerKind::linear ? mixer_.window : mixer_.delay; }
     /// Rows of the filters of convolution g, at most `length` lags.
@@ -92,18 +97,34 @@ private:
                         T* dskip) const;
 
     // hyena_decode.cpp
-    void chain_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                         HyenaState<T>& state) const;
-    void heads_recurrent(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                         HyenaState<T>& state) const;
-    T window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const;
-    void extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const;
-    void chain_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                     HyenaState<T>& state) const;
-    void heads_exact(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                     HyenaState<T>& state) const;
-    void attend(Operations& ops, Sequences<const T> x, T* z, const Scratch<T>& v, HyenaState<T>& state, bool decode,
+    std::shared_ptr<const HyenaPlan<T>> make_plan(bool recurrent) const;
+    void start_exact(HyenaState<T>& state) const;
+    template <class Body>
+    void for_strips(ThreadPool& pool, Index batch, Index length, const Body& body) const;
+    void open_block(const T* z, Sequences<const T> x, HyenaState<T>& state, Index strip, Index b, Index first,
+                    Index length, T* out) const;
+    void put_block(const T* block, Index strip, Index length, T* to) const;
+    void open_gates_in_place(Operations& ops, Sequences<const T> x, T* z, HyenaState<T>& state) const;
+    void chain_recurrent(Operations& ops, Sequences<const T> x, T* z, Sequences<T> c, HyenaState<T>& state) const;
+    void attend(Operations& ops, Sequences<const T> x, T* z, const T* v, HyenaState<T>& state, bool decode,
                 Matrix<T> features) const;
+
+    // hyena_memory.cpp
+    T window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const;
+    void feed_head(const T* z, Sequences<const T> c, HyenaState<T>& state, Index b, Index m, Index first, Index length,
+                   T* fed_k, T* fed_v) const;
+    void heads_recurrent(Operations& ops, const T* z, Sequences<T> c, HyenaState<T>& state) const;
+    void heads_linear(Operations& ops, const T* z, Sequences<T> c, HyenaState<T>& state) const;
+
+    // hyena_exact.cpp
+    void keep_near_lags(HyenaState<T>& state) const;
+    void extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const;
+    void look_ahead(Operations& ops, Index g, Index b, Index now, HyenaState<T>& state) const;
+    void convolve_piece(Operations& ops, Index g, Index b, Index now, Matrix<const T> u, T* y,
+                        HyenaState<T>& state) const;
+    void chain_exact(Operations& ops, Index b, const T* z, Sequences<T> c, HyenaState<T>& state) const;
+    void heads_exact(Operations& ops, Index b, const T* z, Sequences<T> c, HyenaState<T>& state) const;
+    void convolve_exactly(Operations& ops, const T* z, Sequences<T> c, HyenaState<T>& state) const;
 
     Index layer_;
     Index width_;                             // D
@@ -123,6 +144,7 @@ private:
     std::optional<SoftmaxAttention<T>> window_, kept_;
     std::unique_ptr<Filter<T>> filter_;
     Buffer<T> h_;                             // [(order - 1) * filters, filter_length]
+    mutable std::shared_ptr<const HyenaPlan<T>> plans_[2];   // of exact and recurrent executions, until refresh
 };
 
 }  // namespace stillhouse::models

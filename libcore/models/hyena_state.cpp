@@ -3,14 +3,14 @@
 #include "libcore/models/hyena_state.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace stillhouse::models {
 
 namespace {
 
-constexpr Index version = 1;
-constexpr Index first_capacity = 256;
+constexpr Index version = 2;
 
 void append(std::vector<std::byte>& bytes, const void* from, std::size_t size)
 {
@@ -45,28 +45,30 @@ struct Source {
     }
 };
 
-}  // namespace
-
-template <class T>
-void HyenaResponses<T>::set(Index filters, Index count, const T* h)
+/// Rows of one sequence into an array that may be longer: those of tokens, or of outlooks from `position` on. What else
+/// is copied is overwritten before it is read.
+template <class History>
+void copy_rows(const History& from, Index from_sequence, Index position, History& to, Index to_sequence)
 {
-    lags = count;
-    forward = Buffer<T>(filters * count);
-    reversed = Buffer<T>(filters * count);
-    std::copy_n(h, filters * count, forward.data());
-    for (Index f = 0; f < filters; ++f) {
-        std::reverse_copy(h + f * count, h + (f + 1) * count, reversed.data() + f * count);
+    const Index first = from.outlook ? position : 0;
+    for (Index i = 0; i < from.rows; ++i) {
+        std::copy_n(from.row(from_sequence, first + i), from.width, to.row(to_sequence, first + i));
     }
 }
+
+}  // namespace
 
 template <class T>
 std::vector<typename HyenaState<T>::Part*> HyenaState<T>::parts()
 {
     std::vector<Part*> all;
-    for (auto* list : {&past_z, &late, &modes, &history}) {
+    for (auto* list : {&past_z, &late, &modes}) {
         for (Part& part : *list) {
             all.push_back(&part);
         }
+    }
+    for (History& one : history) {
+        all.push_back(&one.part);
     }
     all.push_back(&past_x);
     return all;
@@ -80,6 +82,12 @@ std::vector<const typename HyenaState<T>::Part*> HyenaState<T>::parts() const
         all.push_back(part);
     }
     return all;
+}
+
+template <class T>
+Index HyenaState<T>::longest() const
+{
+    return positions.empty() ? 0 : *std::max_element(positions.begin(), positions.end());
 }
 
 template <class T>
@@ -98,9 +106,10 @@ std::vector<std::byte> HyenaState<T>::save() const
 {
     std::vector<std::byte> bytes;
     const auto all = parts();
-    const Index header[] = {version, static_cast<Index>(sizeof(T)), static_cast<Index>(execution_), batch_, position,
-                            capacity, static_cast<Index>(all.size())};
+    const Index header[] = {version, static_cast<Index>(sizeof(T)), static_cast<Index>(execution_), batch_,
+                            rows(), static_cast<Index>(all.size())};
     append(bytes, header, sizeof(header));
+    append(bytes, positions.data(), positions.size() * sizeof(Index));
     for (const Part* part : all) {
         append(bytes, &part->each, sizeof(part->each));
         append(bytes, part->data.data(), static_cast<std::size_t>(part->data.size()) * sizeof(T));
@@ -127,26 +136,40 @@ void HyenaState<T>::load(const std::vector<std::byte>& bytes)
     expect("bytes a number", sizeof(T));
     expect("execution", static_cast<Index>(execution_));
     expect("sequences", batch_);
-    const Index new_position = source.number();
-    const Index new_capacity = source.number();
-    if (new_position < 0 || new_capacity < 0 || (!history.empty() && new_capacity < new_position)) {
-        refuse("tokens", new_capacity, new_position);
+    const Index saved_rows = source.number();
+    expect("parts", static_cast<Index>(parts().size()));
+    std::vector<Index> saved_positions(positions.size());
+    source.read(saved_positions.data(), saved_positions.size() * sizeof(Index));
+    Index most = 0;
+    for (const Index position : saved_positions) {
+        if (position < 0) {
+            refuse("tokens seen", position, 0);
+        }
+        most = std::max(most, position);
     }
-    const auto all = parts();
-    expect("parts", static_cast<Index>(all.size()));
+    const Index wanted_rows = most == 0 ? 0 : rows_for(most);
+    if (saved_rows < wanted_rows || saved_rows > static_cast<Index>(bytes.size()) ||
+        (saved_rows > 0 && saved_rows != rows_for(saved_rows))) {
+        refuse("rows of past tokens", saved_rows, wanted_rows);
+    }
     std::vector<Buffer<T>> values;
-    std::vector<Index> sizes;
-    for (const Part* part : all) {
-        const bool grows = std::any_of(history.begin(), history.end(), [&](const Part& p) { return &p == part; });
-        const Index wanted = grows ? lines * new_capacity * pace : part->each;
+    const auto read_part = [&](Index wanted) {
         expect("numbers a sequence", wanted);
         if (wanted > static_cast<Index>(bytes.size())) {
             refuse("bytes left", static_cast<Index>(bytes.size()), wanted);
         }
-        sizes.push_back(wanted);
         values.emplace_back(batch_ * wanted);
         source.read(values.back().data(), static_cast<std::size_t>(values.back().size()) * sizeof(T));
+    };
+    for (const auto* list : {&past_z, &late, &modes}) {
+        for (const Part& part : *list) {
+            read_part(part.each);
+        }
     }
+    for (const History& one : history) {
+        read_part(rows_of(one, saved_rows) * one.width);
+    }
+    read_part(past_x.each);
     for (auto* cache : {&window, &kept}) {
         const Index size = source.number();
         if (size < 0 || (size > 0) != cache->has_value() || static_cast<std::size_t>(size) > bytes.size() - source.at) {
@@ -161,19 +184,24 @@ void HyenaState<T>::load(const std::vector<std::byte>& bytes)
     if (source.at != bytes.size()) {
         refuse("bytes", static_cast<Index>(bytes.size()), static_cast<Index>(source.at));
     }
+    for (History& one : history) {
+        one.rows = rows_of(one, saved_rows);
+        one.part.each = one.rows * one.width;
+    }
+    const auto all = parts();
     for (std::size_t i = 0; i < all.size(); ++i) {
         all[i]->data = std::move(values[i]);
-        all[i]->each = sizes[i];
     }
-    position = new_position;
-    capacity = new_capacity;
+    positions = std::move(saved_positions);
 }
 
 template <class T>
 void HyenaState<T>::select(const std::vector<Index>& sequences)
 {
+    std::vector<Index> chosen_positions;
     for (const Index sequence : sequences) {
         STILLHOUSE_CHECK(sequence >= 0 && sequence < batch_);
+        chosen_positions.push_back(position(sequence));
     }
     for (Part* part : parts()) {
         Buffer<T> chosen(static_cast<Index>(sequences.size()) * part->each);
@@ -187,6 +215,7 @@ void HyenaState<T>::select(const std::vector<Index>& sequences)
             (*cache)->select(sequences);
         }
     }
+    positions = std::move(chosen_positions);
     batch_ = static_cast<Index>(sequences.size());
 }
 
@@ -195,19 +224,31 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
 {
     const auto& source = dynamic_cast<const HyenaState&>(other);
     STILLHOUSE_CHECK(to >= 0 && to <= batch_ && from >= 0 && from < source.batch_);
-    STILLHOUSE_CHECK(source.execution_ == execution_ && (mixes_lengths() || source.position == position));
-    batch_ += to == batch_ ? 1 : 0;
-    const auto mine = parts();
-    const auto theirs = source.parts();
-    for (std::size_t i = 0; i < mine.size(); ++i) {
-        Part& part = *mine[i];
-        STILLHOUSE_CHECK(part.each == theirs[i]->each);
-        if (part.data.size() < batch_ * part.each) {
-            Buffer<T> larger(batch_ * part.each);
-            std::copy_n(part.data.data(), part.data.size(), larger.data());
-            part.data = std::move(larger);
+    STILLHOUSE_CHECK(source.execution_ == execution_);
+    if (to == batch_) {
+        ++batch_;
+        positions.push_back(0);
+        for (Part* part : parts()) {
+            Buffer<T> larger(batch_ * part->each);
+            std::copy_n(part->data.data(), part->data.size(), larger.data());
+            part->data = std::move(larger);
         }
-        std::copy_n(theirs[i]->data.data() + from * part.each, part.each, part.of(to));
+    }
+    positions[static_cast<std::size_t>(to)] = source.position(from);
+    for (auto list : {&HyenaState::past_z, &HyenaState::late, &HyenaState::modes}) {
+        for (std::size_t i = 0; i < (this->*list).size(); ++i) {
+            Part& part = (this->*list)[i];
+            const Part& theirs = (source.*list)[i];
+            STILLHOUSE_CHECK(part.each == theirs.each);
+            std::copy_n(theirs.of(from), part.each, part.of(to));
+        }
+    }
+    std::copy_n(source.past_x.of(from), past_x.each, past_x.of(to));
+    if (source.rows() > 0) {
+        reserve(source.rows());
+    }
+    for (std::size_t i = 0; i < history.size(); ++i) {
+        copy_rows(source.history[i], from, source.position(from), history[i], to);
     }
     const auto take_cache = [&](std::optional<AttentionCache<T>>& cache, const std::optional<AttentionCache<T>>& of) {
         if (cache) {
@@ -216,29 +257,45 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
     };
     take_cache(window, source.window);
     take_cache(kept, source.kept);
-    position = std::max(position, source.position);
+}
+
+template <class T>
+Index HyenaState<T>::rows_for(Index tokens) const
+{
+    if (history.empty()) {
+        return 0;
+    }
+    const auto whole = static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(tokens)));
+    return std::min(std::max(whole, online.front().base()), online.front().most_rows());
+}
+
+/// Below the base there are no outlooks.
+template <class T>
+Index HyenaState<T>::rows_of(const History& one, Index rows) const
+{
+    if (!one.outlook) {
+        return rows;
+    }
+    return rows > online.front().base() ? rows / 2 : 0;
 }
 
 template <class T>
 void HyenaState<T>::reserve(Index tokens)
 {
-    if (tokens <= capacity || history.empty()) {
+    const Index wanted = rows_for(tokens);
+    if (wanted <= rows()) {
         return;
     }
-    const Index grown = std::max({tokens, 2 * capacity, first_capacity});
-    for (Part& part : history) {
-        Part larger = make(lines * grown * pace);
-        for (Index line = 0; line < batch_ * lines && capacity > 0; ++line) {
-            std::copy_n(part.data.data() + line * capacity * pace, position * pace,
-                        larger.data.data() + line * grown * pace);
+    for (History& one : history) {
+        History larger{{}, one.width, rows_of(one, wanted), one.outlook};
+        larger.part = make(larger.rows * larger.width);
+        for (Index b = 0; b < batch_ && one.rows > 0; ++b) {
+            copy_rows(one, b, position(b), larger, b);
         }
-        part = std::move(larger);
+        one = std::move(larger);
     }
-    capacity = grown;
 }
 
-template struct HyenaResponses<float>;
-template struct HyenaResponses<double>;
 template class HyenaState<float>;
 template class HyenaState<double>;
 

@@ -4,6 +4,7 @@
 
 #include "libcore/models/attention.hpp"
 #include "libcore/models/hyena_mixer.hpp"
+#include "libcore/models/online_convolution.hpp"
 #include "libcore/systems/recurrence_bank.hpp"
 
 #include <memory>
@@ -12,8 +13,7 @@
 
 namespace stillhouse::models {
 
-/// How the filters of a layer are run in one execution: one recurrence for each convolution of the chain, or
-/// responses.
+/// What a layer's filters are to be run as: one recurrence for each convolution of the chain, or responses.
 template <class T>
 struct HyenaFilters {
     std::vector<systems::RecurrenceBank<T>> recurrences;  // recurrent
@@ -31,13 +31,12 @@ HyenaFilters<T> modal_filters(const MixerConfig& mixer, Index layer, const Param
 template <class T>
 void modal_responses(const HyenaFilters<T>& filters, ThreadPool& pool, Matrix<T> h);
 
-/// Impulse responses over `lags` lags as the exact executions use them.
+/// A mixer's numbers as generation reads them: strips of sixteen channels, the last filled up with zeros.
 template <class T>
-struct HyenaResponses {
-    Index lags = 0;
-    Buffer<T> forward;                                    // [F, lags], lag 0 first
-    Buffer<T> reversed;                                   // [F, lags], lag 0 last
-    void set(Index filters, Index count, const T* h);
+struct HyenaPlan {
+    Buffer<T> opening;                                    // of each gate [strips, 1 + short_taps, 16]: bias, lags
+    Buffer<T> skips;                                      // of each convolution [strips, 16]
+    std::vector<systems::LaneRecurrence<T>> recurrences;  // of each convolution; N > 1: of all k_i v_j of all heads
 };
 
 template <class T>
@@ -48,41 +47,62 @@ public:
         Buffer<T> data;
         Index each = 0;
         T* of(Index sequence) { return data.data() + sequence * each; }
+        const T* of(Index sequence) const { return data.data() + sequence * each; }
+    };
+    /// Rows of a sequence, token p in row p mod rows.
+    struct History {
+        Part part;
+        Index width = 0;
+        Index rows = 0;
+        bool outlook = false;             // rows of tokens to come, half as many as the others'
+        T* row(Index sequence, Index token) { return part.of(sequence) + token % rows * width; }
+        const T* row(Index sequence, Index token) const { return part.of(sequence) + token % rows * width; }
     };
 
-    HyenaState(Execution execution, Index batch) : execution_(execution), batch_(batch) {}
+    HyenaState(Execution execution, Index batch)
+        : positions(static_cast<std::size_t>(batch)), execution_(execution), batch_(batch)
+    {
+    }
 
     Index bytes_per_sequence() const override;
     std::vector<std::byte> save() const override;
     void load(const std::vector<std::byte>& bytes) override;
     void select(const std::vector<Index>& sequences) override;
     void take(Index to, const MixerState& other, Index from) override;
-    bool mixes_lengths() const override { return late.empty() && history.empty(); }
+    bool mixes_lengths() const override { return true; }
 
     Execution execution() const { return execution_; }
     Index batch() const { return batch_; }
-    Index position = 0;
+    Index position(Index sequence) const { return positions[static_cast<std::size_t>(sequence)]; }
+    Index longest() const;
+    Index rows() const { return history.empty() ? 0 : history.front().rows; }
 
     Part make(Index each) const { return {Buffer<T>(batch_ * each), each}; }
-    /// Room for `tokens` past tokens in the histories.
+    /// Rows for tokens below `tokens` in the histories: a power of two, at least the base, at most what the filters
+    /// need (OnlineFilters::most_rows).
     void reserve(Index tokens);
 
+    std::vector<Index> positions;             // tokens that each sequence has seen
     std::vector<Part> past_z;                 // of each projection: its last short_taps - 1 values, oldest first
     Part past_x;                              // inputs of the taps, oldest first
     std::vector<Part> late;                   // rings of `delay` convolution inputs: u of each convolution; or k
     std::vector<Part> modes;                  // states of each recurrence; of `linear`: sum k v^T
-    std::vector<Part> history;                // exact: u of each convolution [n, capacity]; or k and v [capacity, n]
-    Index lines = 0;                          // each history is [lines, capacity, pace]
-    Index pace = 0;
-    Index capacity = 0;
+    /// exact: u of each convolution, [rows, n]; in the rows of tokens that are yet to come, what all the past so far
+    /// adds to their outputs. N > 1: k, v [rows, n] and such outlooks [rows / 2, n N].
+    std::vector<History> history;
     std::optional<AttentionCache<T>> window, kept;
 
-    std::shared_ptr<const HyenaFilters<T>> filters;
-    HyenaResponses<T> responses;
+    std::shared_ptr<const HyenaPlan<T>> plan;
+    std::vector<OnlineFilters<T>> online;     // exact: of each convolution
+    std::vector<Buffer<T>> near_lags;         // exact, N = 1: the first lags of each, [base, n]
+    std::shared_ptr<const HyenaFilters<T>> filters;   // exact_modes: what responses are made of
+    Buffer<T> responses;                      // and those, [F, lags]
 
 private:
     std::vector<Part*> parts();
     std::vector<const Part*> parts() const;
+    Index rows_for(Index tokens) const;
+    Index rows_of(const History& one, Index rows) const;
 
     Execution execution_;
     Index batch_;

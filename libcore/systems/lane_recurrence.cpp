@@ -63,7 +63,8 @@ LaneTable<T>::LaneTable(const Recurrence<T>& bank, std::span<const Index> filter
         table_of_.push_back(found->second);
     }
     table_ = Buffer<T>(static_cast<Index>(distinct.size()) * table_rows_ * lane_count);
-    const bool uneven = std::any_of(bank.bank_.begin(), bank.bank_.end(), [&](const auto& f) { return f.taps != taps_; });
+    const auto fewer = [&](const auto& filter) { return filter.taps != taps_; };
+    const bool uneven = std::any_of(bank.bank_.begin(), bank.bank_.end(), fewer);
     late_.assign(uneven ? distinct.size() * lane_count : 0, 0);
     for (std::size_t i = 0; i < distinct.size(); ++i) {
         for (std::size_t l = 0; uneven && l < distinct[i].size(); ++l) {

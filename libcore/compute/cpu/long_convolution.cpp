@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causal convolutions of token-major signals, a block of channels at a time, by transforms over registers.
 #include "libcore/base/error.hpp"
+#include "libcore/compute/block_convolution.hpp"
 #include "libcore/compute/cpu/kernels.hpp"
 #include "libcore/compute/cpu/operations.hpp"
 #include "libcore/compute/cpu/scratch.hpp"
@@ -231,3 +232,47 @@ STILLHOUSE_INSTANTIATE(double)
 #undef STILLHOUSE_INSTANTIATE
 
 }  // namespace stillhouse::compute::cpu
+
+namespace stillhouse::compute {
+
+template <class T>
+Index block_channels() noexcept
+{
+    return 2 * cpu::kernels<T>().transforms.lanes;
+}
+
+template <class T>
+Index block_spectrum_size(Index n)
+{
+    return (n / 2 + 1) * 2 * block_channels<T>();
+}
+
+template <class T>
+void block_spectrum(Index n, const T* h, Index taps, T* spectrum)
+{
+    const cpu::FftPlan<T>& plan = cpu::plan_for<T>(n);
+    STILLHOUSE_CHECK(plan.n == n && taps <= n);
+    cpu::Scratch<T, 11> work(n * block_channels<T>());
+    cpu::kernels<T>().transforms.spectra(plan, h, taps, work.data(), spectrum);
+}
+
+template <class T>
+void block_convolve(Index n, const T* spectrum, T* u, Index length)
+{
+    const cpu::FftPlan<T>& plan = cpu::plan_for<T>(n);
+    const Index channels = block_channels<T>();
+    STILLHOUSE_CHECK(plan.n == n && length <= n);
+    cpu::Scratch<T, 11> work(n * channels);
+    cpu::kernels<T>().transforms.convolve(plan, spectrum, false, u, channels, length, channels, work.data(), u);
+}
+
+#define STILLHOUSE_INSTANTIATE(T)                                                                                    \
+    template Index block_channels<T>() noexcept;                                                                     \
+    template Index block_spectrum_size<T>(Index);                                                                    \
+    template void block_spectrum<T>(Index, const T*, Index, T*);                                                     \
+    template void block_convolve<T>(Index, const T*, T*, Index);
+STILLHOUSE_INSTANTIATE(float)
+STILLHOUSE_INSTANTIATE(double)
+#undef STILLHOUSE_INSTANTIATE
+
+}  // namespace stillhouse::compute

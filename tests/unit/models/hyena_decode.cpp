@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(the_state_is_constant)
         const auto made = make_hyena_mixer<float>(config, 0, weights);
         made->refresh(ops);
         const auto state = made->start(1, Execution::recurrent);
-        const Index numbers = 3 * 12 * 2 + 2 * 10 + 12 * 6 + 3 * window * 12;
+        const Index numbers = 3 * 12 * 2 + 2 * 10 + 16 * 6 + 3 * window * 12;   // modes of 16 channels, 12 in use
         BOOST_TEST(state->bytes_per_sequence() == numbers * 4);
         const Buffer<float> x = random_values<float>(200 * 10, 32);
         Buffer<float> y(x.size());
