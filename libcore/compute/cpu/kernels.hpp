@@ -88,8 +88,9 @@ struct PackedTile {
     const std::uint32_t* x = nullptr;    // [steps, rows]: one f32, two bf16 or four int8 each
     const std::byte* w = nullptr;        // the first panel; the others follow at
     Index panel_bytes = 0;
-    float* sums = nullptr;               // [rows, 16 panels], rows `row` apart
+    float* sums = nullptr;               // 16 of each panel, `panel_sums` apart, in rows `row` apart
     Index row = 0;
+    Index panel_sums = 16;
     bool first = true;                   // sums are begun; else continued
     Index group_steps = 0;               // int8: steps of a group; and of each group and row
     const float* scales = nullptr;       // [groups, rows]: the scale of x

@@ -12,13 +12,13 @@ using stillhouse::compute::cpu::PackedTile;
 
 constexpr int most_packed_panels = 8;
 
-/// Panels of a tile of so many rows: as many sums as registers, eight panels at most. Of one row four: that many
-/// streams memory serves as fast as more, and longer ones.
+/// Panels of a tile of so many rows: as many as leave sums, weights and one activation in registers, eight at most. Of
+/// one row four: that many streams memory serves as fast as more, and longer ones.
 template <class W>
 constexpr int panels_beside(int rows)
 {
     const int most = rows == 1 ? 4 : most_packed_panels;
-    const int fit = packed_sums / (rows * W::vectors);
+    const int fit = (packed_registers - 1) / ((rows + 1) * W::vectors);
     return fit < 1 ? 1 : fit > most ? most : fit;
 }
 
@@ -44,7 +44,7 @@ void packed_sums_of(const PackedTile& tile)
         for (int j = 0; j < Panels; ++j) {
 #pragma GCC unroll 4
             for (int v = 0; v < W::vectors; ++v) {
-                sum[r][j][v] = tile.first ? W::zero() : W::load_sum(tile.sums + r * tile.row + 16 * j + v * W::lanes);
+                sum[r][j][v] = tile.first ? W::zero() : W::load_sum(tile.sums + r * tile.row + j * tile.panel_sums + v * W::lanes);
             }
         }
     }
@@ -81,7 +81,7 @@ void packed_sums_of(const PackedTile& tile)
         for (int j = 0; j < Panels; ++j) {
 #pragma GCC unroll 4
             for (int v = 0; v < W::vectors; ++v) {
-                W::store_sum(tile.sums + r * tile.row + 16 * j + v * W::lanes, sum[r][j][v]);
+                W::store_sum(tile.sums + r * tile.row + j * tile.panel_sums + v * W::lanes, sum[r][j][v]);
             }
         }
     }
@@ -142,7 +142,7 @@ void packed_groups_of(const PackedTile& tile)
             for (int j = 0; j < Panels; ++j) {
 #pragma GCC unroll 4
                 for (int v = 0; v < W::vectors; ++v) {
-                    float* const to = tile.sums + r * tile.row + 16 * j + v * W::lanes;
+                    float* const to = tile.sums + r * tile.row + j * tile.panel_sums + v * W::lanes;
                     const auto* scales = reinterpret_cast<const float*>(w + j * tile.panel_bytes) + v * W::lanes;
                     W::add_group(sum[r][j][v], scale, scales, first, to);
                 }
@@ -183,50 +183,44 @@ void packed_rows(const PackedTile& tile)
     }
 }
 
-/// The largest magnitude as the bits of a float: of a NaN more than of any number.
-inline std::uint32_t largest_bits(const float* x, stillhouse::Index n)
-{
-    std::uint32_t largest = 0;
-    for (stillhouse::Index i = 0; i < n; ++i) {
-        std::uint32_t bits;
-        __builtin_memcpy(&bits, x + i, 4);
-        bits &= 0x7FFFFFFFU;
-        largest = bits > largest ? bits : largest;
-    }
-    return largest;
-}
-
 /// n numbers of one group as whole numbers -127 .. 127 in quads along the row, the last filled with zeros. Returns the
 /// scale, NaN where one is not finite; sum: of the whole numbers.
 float quantise_group(const float* x, stillhouse::Index n, std::int8_t* to, std::int32_t* sum)
 {
-    const std::uint32_t bits = largest_bits(x, n);
-    float largest;
-    __builtin_memcpy(&largest, &bits, 4);
-    const bool finite = bits < 0x7F800000U;
-    const float inverse = finite && largest >= 0x1p-120F ? 127.0F / largest : 0.0F;
-    std::int32_t total = 0;
-    constexpr float shift = 12582912.0F;   // 1.5 * 2^23: the sum's last bits are the rounded number
+    std::uint32_t bits = 0;                   // of the largest magnitude; of a NaN more than of any number
     for (stillhouse::Index i = 0; i < n; ++i) {
-        const float shifted = (finite ? x[i] : 0.0F) * inverse + shift;
-        std::int32_t whole;
-        __builtin_memcpy(&whole, &shifted, 4);
-        whole -= 0x4B400000;
-        to[i] = static_cast<std::int8_t>(whole);
-        total += whole;
+        const std::uint32_t magnitude = __builtin_bit_cast(std::uint32_t, x[i]) & 0x7FFFFFFFU;
+        bits = magnitude > bits ? magnitude : bits;
     }
     for (stillhouse::Index i = n; i % 4 != 0; ++i) {
         to[i] = 0;
     }
+    std::int32_t total = 0;
+    const float largest = __builtin_bit_cast(float, bits);
+    if (bits >= 0x7F800000U || largest < 0x1p-120F) {
+        for (stillhouse::Index i = 0; i < n; ++i) {
+            to[i] = 0;
+        }
+        *sum = 0;
+        return bits >= 0x7F800000U ? __builtin_nanf("") : 0.0F;
+    }
+    const float inverse = 127.0F / largest;
+    constexpr float shift = 12582912.0F;      // 1.5 * 2^23: the sum's last bits are the rounded number
+    for (stillhouse::Index i = 0; i < n; ++i) {
+        const float shifted = x[i] * inverse + shift;
+        const std::int32_t whole = __builtin_bit_cast(std::int32_t, shifted) - 0x4B400000;
+        to[i] = static_cast<std::int8_t>(whole);
+        total += whole;
+    }
     *sum = total;
-    return finite ? largest / 127.0F : __builtin_nanf("");
+    return largest / 127.0F;
 }
 
 /// Tiles of as many rows as leave two panels side by side, where the registers hold as much.
 template <class W>
 constexpr PackedKernels::Format packed_format()
 {
-    constexpr int most_rows = W::vectors == 1 ? packed_sums / 2 : packed_sums / W::vectors;
+    constexpr int most_rows = W::vectors == 1 ? (packed_registers - 1) / 2 - 1 : (packed_registers - 1) / W::vectors - 1;
     PackedKernels::Format format{most_rows, {}, packed_rows<W, most_rows>};
     for (int rows = 1; rows <= most_rows; ++rows) {
         format.panels[rows] = panels_beside<W>(rows);

@@ -42,7 +42,7 @@ struct PackedBytesAvx2 {
 
 #if !defined(__AVX512F__)
 
-constexpr int packed_sums = 12;   // registers that are summed in at once
+constexpr int packed_registers = 16;
 
 /// Weights in f32.
 struct PackedFloats {

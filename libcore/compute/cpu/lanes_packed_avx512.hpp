@@ -6,7 +6,7 @@
 
 namespace {
 
-constexpr int packed_sums = 28;   // registers that are summed in at once
+constexpr int packed_registers = 32;
 
 /// Weights in f32.
 struct PackedFloats {

@@ -10,7 +10,7 @@ namespace {
 typedef float FourFloats __attribute__((vector_size(16)));
 typedef std::int32_t FourWholes __attribute__((vector_size(16)));
 
-constexpr int packed_sums = 12;   // vectors that are summed in at once
+constexpr int packed_registers = 16;
 
 /// Weights in f32.
 struct PackedFloats {

@@ -139,105 +139,117 @@ struct Plan {
     Index units = 0;
 };
 
-/// Bias, activation, and where it goes.
-void finish(const PackedLinear<float>& map, Index slot, Index row, Index rows, Index column, Index cols, float* sums,
-            Index stride)
+const std::byte* place_of(const PackedMatrix& w, Index panel, Index step)
 {
-    for (Index r = 0; r < rows; ++r) {
-        float* const line = sums + r * stride;
+    return w.panel(panel) + (step + (w.format() == WeightFormat::int8 ? step / group_steps : 0)) * step_bytes;
+}
+
+/// What becomes of a block of finished sums.
+void finish(const PackedLinear<float>& map, Index slot, Index row, Index column, Matrix<float> sums)
+{
+    constexpr Index piece = 512;
+    const bool moves = map.sink == nullptr && sums.data != map.y.row(row) + column;
+    for (Index r = 0; r < sums.rows; ++r) {
+        float* const line = sums.row(r);
         if (map.bias != nullptr) {
-            for (Index j = 0; j < cols; ++j) {
+            for (Index j = 0; j < sums.cols; ++j) {
                 line[j] += map.bias[column + j];
             }
         }
-        if (map.activation != Activation::identity) {
-            activate_block(map.activation, line, cols, line);
+        for (Index j = 0; map.activation != Activation::identity && j < sums.cols; j += piece) {
+            activate_block(map.activation, line + j, std::min(piece, sums.cols - j), line + j);
         }
-        if (map.sink == nullptr) {
-            std::memcpy(map.y.row(row + r) + column, line, static_cast<std::size_t>(cols) * sizeof(float));
+        if (moves) {
+            std::memcpy(map.y.row(row + r) + column, line, static_cast<std::size_t>(sums.cols) * sizeof(float));
         }
     }
     if (map.sink != nullptr) {
-        map.sink->take(slot, row, column, Matrix<const float>(sums, rows, cols, stride));
+        map.sink->take(slot, row, column, sums);
     }
 }
 
-/// `count` panels, `apart` from each other beginning with the first, times the rows of a block.
-void multiply_panels(const Plan& plan, Index block, Index first, Index apart, Index count, Index next, Index slot)
+/// Steps p0 .. p0 + steps of `count` panels, `apart` from each other beginning with `first`, times the row tiles tile0
+/// .. tile1, into sums whose first column is that of `first`. `ahead`, unless null, is wanted next.
+void multiply_panels(const Plan& plan, Index tile0, Index tile1, Index p0, Index steps, Index first, Index apart,
+                     Index count, const std::byte* ahead, float* sums, Index row)
 {
-    const PackedLinear<float>& map = *plan.map;
-    const PackedMatrix& w = *map.w;
+    const PackedMatrix& w = *plan.map->w;
     const Activations& x = *plan.x;
     const bool bytes = w.format() == WeightFormat::int8;
     const auto multiply = kernels_of(w.format()).multiply;
-    const Index tile0 = block * plan.tiles;
-    const Index tile1 = std::min(x.tiles, tile0 + plan.tiles);
-    const Index row0 = x.begin(tile0);
-    const Index rows = x.begin(tile1) - row0;
-    const Index stride = count * panel_rows;
-    Scratch<float, 8> sums_scratch(rows * stride);
-    float* const sums = sums_scratch.data();
-    const Index most_steps = x.tiles == 1 ? w.steps() : depth;   // one tile of rows: each weight is read once anyway
-    for (Index p0 = 0; p0 < w.steps(); p0 += most_steps) {
-        const auto place = [&](Index panel, Index step) {
-            return w.panel(panel) + (step + (bytes ? step / group_steps : 0)) * step_bytes;
-        };
-        const Index g0 = p0 / group_steps;
-        PackedTile tile;
-        tile.panels = count;
-        tile.steps = std::min(most_steps, w.steps() - p0);
-        tile.w = place(first, p0);
-        tile.panel_bytes = apart * w.panel_bytes();
-        tile.row = stride;
-        tile.first = p0 == 0;
-        tile.group_steps = group_steps;
-        // While tiles of rows use these weights, those wanted next come nearer: a share with each tile.
-        const bool last = p0 + tile.steps >= w.steps();
-        const std::byte* ahead = !last ? place(first, p0 + tile.steps) : next >= 0 ? place(next, 0) : nullptr;
-        const Index share = ceil_div(tile.steps * count, tile1 - tile0) * step_bytes;
-        for (Index t = tile0; t < tile1; ++t) {
-            const Index r0 = x.begin(t);
-            tile.rows = x.rows(t);
-            tile.x = x.data + r0 * x.steps + p0 * tile.rows;
-            tile.sums = sums + (r0 - row0) * stride;
-            if (bytes) {
-                tile.scales = x.scales + r0 * x.groups + g0 * tile.rows;
-                tile.offsets = x.offsets + r0 * x.groups + g0 * tile.rows;
-            }
-            const bool fetch = ahead != nullptr && x.tiles > 1;
-            tile.ahead = fetch ? ahead + (t - tile0) * share : tile.w;
-            tile.ahead_step = fetch ? step_bytes : 0;
-            multiply(tile);
+    const Index g0 = p0 / group_steps;
+    PackedTile tile;
+    tile.panels = count;
+    tile.steps = steps;
+    tile.w = place_of(w, first, p0);
+    tile.panel_bytes = apart * w.panel_bytes();
+    tile.row = row;
+    tile.panel_sums = apart * panel_rows;
+    tile.first = p0 == 0;
+    tile.group_steps = group_steps;
+    // While tiles of rows use these weights, those wanted next come nearer: a share with each tile.
+    const Index share = ahead == nullptr ? 0 : ceil_div(steps * count, tile1 - tile0) * step_bytes;
+    tile.ahead = ahead == nullptr ? tile.w : ahead;
+    tile.ahead_step = ahead == nullptr ? 0 : step_bytes;
+    for (Index t = tile0; t < tile1; ++t) {
+        const Index r0 = x.begin(t);
+        tile.rows = x.rows(t);
+        tile.x = x.data + r0 * x.steps + p0 * tile.rows;
+        tile.sums = sums + (r0 - x.begin(tile0)) * row;
+        if (bytes) {
+            tile.scales = x.scales + r0 * x.groups + g0 * tile.rows;
+            tile.offsets = x.offsets + r0 * x.groups + g0 * tile.rows;
         }
-    }
-    for (Index i = 0; i < (apart == 1 ? 1 : count); ++i) {       // panels side by side are columns side by side
-        const Index column = (first + i * apart) * panel_rows;
-        const Index cols = apart == 1 ? stride : panel_rows;
-        finish(map, slot, row0, rows, column, std::min(cols, w.rows() - column), sums + i * panel_rows, stride);
+        multiply(tile);
+        tile.ahead += share;
     }
 }
 
-/// Units first .. first + count of one block of rows: as many runs of neighbouring panels as a unit has panels, so that
-/// each is read as one long stream.
+/// Units first .. first + count of one block of rows. With few rows as many runs of neighbouring panels as a unit has
+/// panels, so that each is read as one long stream; with many, panel after panel.
 void run_units(const Plan& plan, Index first, Index count, Index slot)
 {
-    const Index block = first / plan.across;
-    const Index unit = first % plan.across;
-    const Index panel0 = unit * plan.at_once;
-    const Index panel1 = std::min(plan.map->w->panels(), (unit + count) * plan.at_once);
+    const PackedLinear<float>& map = *plan.map;
+    const Index tile0 = first / plan.across * plan.tiles;
+    const Index tile1 = std::min(plan.x->tiles, tile0 + plan.tiles);
+    const Index row0 = plan.x->begin(tile0);
+    const Index rows = plan.x->begin(tile1) - row0;
+    const Index panel0 = first % plan.across * plan.at_once;
+    const Index panel1 = std::min(map.w->panels(), panel0 + count * plan.at_once);
+    const Index column = panel0 * panel_rows;
+    const Index cols = (panel1 - panel0) * panel_rows;
+    // Sums are made where the result belongs, unless zeros behind its last column would be written there as well.
+    const bool direct = map.sink == nullptr && column + cols <= map.w->rows();
+    Scratch<float, 8> scratch(direct ? 0 : rows * cols);
+    Matrix<float> sums = direct ? Matrix<float>(map.y.row(row0) + column, rows, cols, map.y.stride)
+                                : Matrix<float>(scratch.data(), rows, cols);
+    const auto at = [&](Index panel) { return sums.data + (panel - panel0) * panel_rows; };
+    const PackedMatrix& w = *map.w;
     const Index full = (panel1 - panel0) / plan.at_once;
-    const bool streams = plan.x->tiles == 1;                     // many rows: neighbours, and wide tiles of the result
-    const Index apart = streams ? full : 1;
-    for (Index i = 0; i < full; ++i) {
-        const Index panel = panel0 + (streams ? i : i * plan.at_once);
-        const Index next = panel + plan.at_once < panel1 && !streams ? panel + plan.at_once : -1;
-        multiply_panels(plan, block, panel, apart, plan.at_once, next, slot);
+    if (plan.x->tiles == 1) {
+        for (Index i = 0; i < full; ++i) {
+            multiply_panels(plan, tile0, tile1, 0, w.steps(), panel0 + i, full, plan.at_once, nullptr, at(panel0 + i),
+                            sums.stride);
+        }
+        for (Index panel = panel0 + full * plan.at_once, some = 0; panel < panel1; panel += some) {
+            some = panel1 - panel >= 2 ? 2 : 1;
+            multiply_panels(plan, tile0, tile1, 0, w.steps(), panel, 1, some, nullptr, at(panel), sums.stride);
+        }
+    } else {
+        // The activations of a block of steps stay in the second cache for all these panels.
+        for (Index p0 = 0; p0 < w.steps(); p0 += depth) {
+            for (Index panel = panel0, some = 0; panel < panel1; panel += some) {
+                some = std::min(plan.at_once, panel1 - panel);
+                const std::byte* const ahead = panel + some < panel1       ? place_of(w, panel + some, p0)
+                                               : p0 + depth < w.steps() ? place_of(w, panel0, p0 + depth)
+                                                                        : nullptr;
+                multiply_panels(plan, tile0, tile1, p0, std::min(depth, w.steps() - p0), panel, 1, some, ahead,
+                                at(panel), sums.stride);
+            }
+        }
     }
-    for (Index panel = panel0 + full * plan.at_once; panel < panel1;) {
-        const Index some = panel1 - panel >= 2 ? 2 : 1;
-        multiply_panels(plan, block, panel, 1, some, -1, slot);
-        panel += some;
-    }
+    sums.cols = std::min(cols, map.w->rows() - column);
+    finish(map, slot, row0, column, sums);
 }
 
 /// Hands out units of the plans to threads, many at first and fewer towards the end, so that all end together.
