@@ -64,6 +64,12 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*stride) + " is greater than --context " +
                                                      std::to_string(*context) + ": tokens would be left out");
         }
+        const bool texts = !s.files.text.empty() || !s.files.tokens.empty() || s.files.wikitext;
+        if (!texts && (stride || s.by_position || s.evaluation.first != decltype(s.evaluation)().first)) {
+            throw_error(ErrorCode::bad_argument, std::string(stride ? "--stride" : s.by_position ? "--by-position"
+                                                                                                 : "--first") +
+                                                     " is about windows of a text, and only tasks are evaluated");
+        }
         const bool piped = (!s.model.empty() && formats::read_only_once(s.model.front())) ||
                            formats::read_only_once(s.against.value_or(""));
         if (std::set(s.precision.begin(), s.precision.end()).size() < s.precision.size() ||

@@ -67,6 +67,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
         taught.emplace(*s.dump, [&](const std::string& path) { return context.open_stream(path); },
                        network.config().vocabulary);
         record.emplace_back("dump", taught->history());
+        record.emplace_back("dump_file", adapters::content_key(*s.dump));
     }
     const Index steps = taught ? taught->steps(s.steps, s.limit, s.training.accumulate)
                                : rows.steps(s.steps, s.limit, s.training.accumulate);
@@ -76,6 +77,8 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     plan.patience = s.patience;
     plan.steps = steps;
     record.emplace_back("steps", plan.steps);
+    record.emplace_back("data", adapters::content_keys(s.text.empty() ? std::vector{s.tokens} : s.text));
+    record.emplace_back("valid", adapters::content_key(s.valid.value_or("")));
     if (s.valid) {
         plan.valid = rows.validation(*s.valid);
     }
@@ -89,7 +92,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     adapters::Tuned<T> done;
     const adapters::TuningState<T> state{network, trained, trainer, done};
     if (from) {
-        adapters::require_same_run(*from, record, same_tuning(s));
+        adapters::require_same_run(*from, record, adapters::same_tuning(s.teacher.has_value(), s.dump.has_value()));
         feed.seek(adapters::put_back(*from, state));
     }
     adapters::TrainingWatch watch(training_tools(s.training, context, std::move(checkpoints), from ? done.steps : -1),

@@ -3,7 +3,7 @@
 
 #include "tools/adapters/distillation_checkpoint.hpp"
 #include "tools/adapters/keep_costs.hpp"
-#include "tools/distillation_options.hpp"
+#include "tools/distillation_report.hpp"
 #include "tools/model_run.hpp"
 
 namespace {
@@ -80,10 +80,11 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         s.input.empty() ? "-" : s.input[0], [&](const std::string& path) { return context.open_stream(path); },
         [&](const std::string& message) { context.warn(message); }, s.skip_bad ? Work::Bad::skip : Work::Bad::refuse,
         s.epochs);
+    const std::string file = adapters::content_key(piped ? "" : s.input[0]);
     const auto record = run_record(context, {{"teacher", adapters::fingerprint(work.model.weights)},
-                                             {"input", formats::to_json(work.model.info.history)}});
+                                             {"input", formats::to_json(work.model.info.history)}, {"file", file}});
     if (from) {
-        adapters::require_same_run(*from, record, {{"teacher", "teacher"}, {"input", "input (see its history)"}});
+        adapters::require_same_run(*from, record, adapters::same_distillation(*from, file));
     } else {
         work.keep(s.start == "closed" && !context.dry_run() ? s.start_tokens : 1);
     }
@@ -135,10 +136,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
     }
     finish_keeping(s.training, context, watch,
                    adapters::loss_plot("layer-distill", "relative error", work.layer_names(), done.losses, {}));
-    context.note(std::to_string(done.steps) + " steps on " + std::to_string(done.tokens) + " tokens");
-    if (work.skipped() > 0) {
-        context.warn(std::to_string(work.skipped()) + " batches with NaN or infinity were left out");
-    }
+    tell_outcome(s, work, done, trainer.trained_layers(), adapters::layer_figures<T>(config, start, done), context);
     return cli::Exit::ok;
 }
 

@@ -53,25 +53,15 @@ inline void check_effects(const TuningOptions& s)
     if (s.average >= 1.0) {
         throw_error(ErrorCode::bad_argument, "--ema: must be below 1, or the average never moves");
     }
+    if (s.training.batch == 0) {
+        throw_error(ErrorCode::bad_argument, "--batch 0: a step needs at least one sequence");
+    }
     if (s.steps == Index{0}) {
         const auto idle = changed_option(s.training, defaults.training);
         if (idle || s.average > 0.0) {
             refuse(idle.value_or("--ema"), "--steps 0: there is no gradient step");
         }
     }
-}
-
-/// What a checkpoint of this run must agree with, beside its settings.
-inline std::vector<std::pair<std::string, std::string>> same_tuning(const TuningOptions& s)
-{
-    std::vector<std::pair<std::string, std::string>> same{{"model", "model"}, {"steps", "text (its length)"}};
-    if (s.teacher) {
-        same.emplace_back("teacher", "teacher");
-    }
-    if (s.dump) {
-        same.emplace_back("dump", "--dump (see its history)");
-    }
-    return same;
 }
 
 inline void describe_tuning(cli::Tool& tool, TuningOptions& s)

@@ -264,21 +264,28 @@ void Sanitizer::feed(std::string_view bytes, std::string& to)
         to.append(bytes.substr(done, i - done));
         if (more) {
             held_.assign(bytes.substr(i));
+            seen_ += static_cast<Index>(i);
             return;
         }
-        to.append(replacement);
-        ++replaced_;
+        replace(seen_ + static_cast<Index>(i), to);
         i += static_cast<std::size_t>(bad);
         done = i;
     }
     to.append(bytes.substr(done));
+    seen_ += static_cast<Index>(bytes.size());
+}
+
+void Sanitizer::replace(Index at, std::string& to)
+{
+    to.append(replacement);
+    first_ = replaced_ == 0 ? at : first_;
+    ++replaced_;
 }
 
 void Sanitizer::finish(std::string& to)
 {
     if (!held_.empty()) {   // a character that the end cut off is one maximal subpart
-        to.append(replacement);
-        ++replaced_;
+        replace(seen_, to);
         held_.clear();
     }
 }

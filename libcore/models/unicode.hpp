@@ -81,10 +81,15 @@ public:
     void feed(std::string_view bytes, std::string& to);
     void finish(std::string& to);
     Index replaced() const noexcept { return replaced_; }
+    Index first() const noexcept { return first_; }      // byte at which the first one began; -1: none yet
 
 private:
+    void replace(Index at, std::string& to);
+
     std::string held_;
     Index replaced_ = 0;
+    Index first_ = -1;
+    Index seen_ = 0;                                     // bytes before held_
 };
 
 }  // namespace stillhouse::models::unicode

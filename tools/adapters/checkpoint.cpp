@@ -7,10 +7,8 @@
 #include "formats/stream/writer.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cerrno>
 #include <charconv>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -270,35 +268,6 @@ void require_same_run(const Checkpoint& checkpoint, const formats::Map& now,
     }
 }
 
-template <class T>
-std::string fingerprint(const models::Parameters<T>& weights)
-{
-    std::uint64_t hash = 0x9e3779b97f4a7c15U;
-    const auto mix = [&](std::uint64_t word) {
-        hash = std::rotl(hash ^ word, 27) * 0xff51afd7ed558ccdU;
-    };
-    for (const auto& entry : weights) {
-        for (const char c : entry.name) {
-            mix(static_cast<unsigned char>(c));
-        }
-        for (const Index extent : entry.shape) {
-            mix(static_cast<std::uint64_t>(extent));
-        }
-        for (const T value : entry.values) {
-            if constexpr (sizeof(T) == 8) {
-                mix(std::bit_cast<std::uint64_t>(value));
-            } else {
-                mix(std::bit_cast<std::uint32_t>(value));
-            }
-        }
-    }
-    char text[17];
-    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-    return text;
-}
-
-template std::string fingerprint<float>(const models::Parameters<float>&);
-template std::string fingerprint<double>(const models::Parameters<double>&);
 template void Checkpoint::put_back<float>(std::string_view, float*, Index) const;
 template void Checkpoint::put_back<double>(std::string_view, double*, Index) const;
 template void Checkpoint::put_back<Index>(std::string_view, Index*, Index) const;

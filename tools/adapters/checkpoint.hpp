@@ -6,6 +6,7 @@
 #include "formats/stream/tensor.hpp"
 #include "libcore/base/dtype.hpp"
 #include "libcore/models/parameters.hpp"
+#include "tools/adapters/content_key.hpp"
 
 #include <chrono>
 #include <functional>
@@ -115,9 +116,5 @@ private:
 /// a JSON object) option by option, and the values under the keys of `same` (key, what the user would call it).
 void require_same_run(const Checkpoint& checkpoint, const formats::Map& now,
                       const std::vector<std::pair<std::string, std::string>>& same);
-
-/// A fingerprint of names, shapes and values, as hexadecimal digits: tells models apart.
-template <class T>
-std::string fingerprint(const models::Parameters<T>& weights);
 
 }  // namespace stillhouse::adapters

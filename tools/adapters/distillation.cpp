@@ -189,28 +189,43 @@ std::vector<std::string> Distillation<T>::layer_names() const
 }
 
 template <class T>
+std::vector<formats::Map> layer_figures(const models::NetworkConfig& config,
+                                        const std::vector<training::LayerReport>& start,
+                                        const typename Distillation<T>::Progressed& done)
+{
+    std::vector<formats::Map> figures;
+    for (std::size_t i = 0; i < config.mixers.size(); ++i) {
+        if (config.mixers[i].kind == models::MixerKind::attention) {
+            continue;
+        }
+        formats::Map of_layer{{"layer", static_cast<std::int64_t>(i)}};
+        if (i < start.size()) {
+            of_layer.emplace_back("explained_before", start[i].explained_before);
+            of_layer.emplace_back("explained_after", start[i].explained_after);
+        }
+        if (done.steps > 0) {
+            const LossSummary summary = summary_of(done.losses, config.mixers.size(), i);
+            of_layer.emplace_back("loss_first", summary.first);
+            of_layer.emplace_back("loss_last", summary.last);
+            of_layer.emplace_back("explained_first", 1.0 - summary.first);
+            of_layer.emplace_back("explained_last", 1.0 - summary.last);
+        }
+        figures.push_back(std::move(of_layer));
+    }
+    return figures;
+}
+
+template <class T>
 void write_distilled(formats::StreamWriter writer, const Distillation<T>& work, models::Network<T>& student,
                      const std::vector<training::LayerReport>& start,
                      const typename Distillation<T>::Progressed& done)
 {
     const auto replaced = [&](std::string_view name) { return name.find(".mixer.") != std::string_view::npos; };
     write_student<T>(writer, work.model.texts, student, work.model.inventory, replaced);
-    for (std::size_t i = 0; i < student.config().mixers.size(); ++i) {
-        if (student.config().mixers[i].kind == models::MixerKind::attention) {
-            continue;
-        }
+    for (formats::Map& figures : layer_figures<T>(student.config(), start, done)) {
         formats::Note note;
-        note.map.emplace_back("about", "layer-distill");
-        note.map.emplace_back("layer", static_cast<std::int64_t>(i));
-        if (i < start.size()) {
-            note.map.emplace_back("explained_before", start[i].explained_before);
-            note.map.emplace_back("explained_after", start[i].explained_after);
-        }
-        if (done.steps > 0) {
-            const LossSummary summary = summary_of(done.losses, student.config().mixers.size(), i);
-            note.map.emplace_back("loss_first", summary.first);
-            note.map.emplace_back("loss_last", summary.last);
-        }
+        note.map = std::move(figures);
+        note.map.emplace(note.map.begin(), "about", "layer-distill");
         writer.write(note);
     }
     for (const auto& tensor : work.others()) {
@@ -221,6 +236,12 @@ void write_distilled(formats::StreamWriter writer, const Distillation<T>& work, 
 
 template class Distillation<float>;
 template class Distillation<double>;
+template std::vector<formats::Map> layer_figures<float>(const models::NetworkConfig&,
+                                                        const std::vector<training::LayerReport>&,
+                                                        const Distillation<float>::Progressed&);
+template std::vector<formats::Map> layer_figures<double>(const models::NetworkConfig&,
+                                                         const std::vector<training::LayerReport>&,
+                                                         const Distillation<double>::Progressed&);
 template void write_distilled<float>(formats::StreamWriter, const Distillation<float>&, models::Network<float>&,
                                      const std::vector<training::LayerReport>&,
                                      const Distillation<float>::Progressed&);

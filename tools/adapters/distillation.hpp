@@ -89,8 +89,15 @@ private:
     Index skipped_ = 0;                          // by the readers before this one
 };
 
-/// The student, then for each new mixer a note {about, layer, explained_before, explained_after, loss_first, loss_last}
-/// of the start and the steps that there were, then what else the dump held; finishes the stream.
+/// Of each new mixer {layer, explained_before, explained_after (the closed start: before and after the refit),
+/// loss_first, loss_last, explained_first, explained_last (the steps: 1 - loss)} of what there was.
+template <class T>
+std::vector<formats::Map> layer_figures(const models::NetworkConfig& config,
+                                        const std::vector<training::LayerReport>& start,
+                                        const typename Distillation<T>::Progressed& done);
+
+/// The student, then for each new mixer a note {about, ... its figures}, then what else the dump held; finishes the
+/// stream.
 template <class T>
 void write_distilled(formats::StreamWriter writer, const Distillation<T>& work, models::Network<T>& student,
                      const std::vector<training::LayerReport>& start,

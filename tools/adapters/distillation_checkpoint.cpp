@@ -25,6 +25,15 @@ void for_each_weight(const DistillationState<T>& state, Visit&& visit)
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> same_distillation(const Checkpoint& from, const std::string& file)
+{
+    std::vector<std::pair<std::string, std::string>> same{{"teacher", "teacher"}, {"input", "input (see its history)"}};
+    if (!file.empty() && !from.at("file").text().empty()) {
+        same.emplace_back("file", "input");
+    }
+    return same;
+}
+
 FirstBatch first_batch(const Checkpoint& from)
 {
     return {from.integer("first_rows"), from.integer("length")};

@@ -17,6 +17,10 @@ struct DistillationState {
     std::vector<training::LayerReport>& start;
 };
 
+/// Keys of the record that must agree, and what the user calls them. `file`: content_key of the input; a file may go on
+/// where a pipe began, and a pipe with a part of the input where a file did.
+std::vector<std::pair<std::string, std::string>> same_distillation(const Checkpoint& from, const std::string& file);
+
 FirstBatch first_batch(const Checkpoint& from);
 
 /// `record`: what a later run has to agree with. Views into the state.

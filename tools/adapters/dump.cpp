@@ -12,8 +12,8 @@ namespace stillhouse::adapters {
 
 BatchRange batch_range(Index total, Index skip, Index part, Index parts)
 {
-    const Index items = std::max<Index>(0, total - skip);
-    const formats::Share share = formats::share_of(items, part, parts);
+    require_batches(skip, total);
+    const formats::Share share = formats::share_of(total - skip, part, parts);
     return {skip + share.first, skip + share.first + share.count};
 }
 

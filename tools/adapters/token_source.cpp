@@ -27,8 +27,9 @@ namespace {
 /// Rows as they come, gathered.
 class Gatherer {
 public:
-    Gatherer(std::unique_ptr<TokenReader> reader, const TokenRequest& request)
-        : reader_(std::move(reader)), request_(request), pool_(request.shuffle, request.seed)
+    /// `notice` may be empty.
+    Gatherer(std::unique_ptr<TokenReader> reader, const TokenRequest& request, const TokenSource::Notice& notice)
+        : reader_(std::move(reader)), request_(request), notice_(notice), pool_(request.shuffle, request.seed)
     {
     }
 
@@ -60,6 +61,7 @@ private:
         const auto length = static_cast<std::size_t>(request_.context);
         std::size_t at = 0;
         for (; document_.size() - at >= length; at += length) {
+            whole_row_ = true;
             if (auto row = pool_.enter({document_.data() + at, document_.data() + at + length})) {
                 add_row(std::move(*row));
             }
@@ -87,6 +89,11 @@ private:
                             (request_.tokens.empty() ? request_.text.front() : request_.tokens)
                                 + std::string(request_.text.size() > 1 ? " and the other texts" : "")
                                 + ": no tokens: there is nothing to read");
+            }
+            if (!whole_row_ && total_ != request_.limit && notice_ && !request_.text.empty()) {
+                notice_((request_.text.size() > 1 ? "the texts have" : "the text has") + std::string(" only ") +
+                        std::to_string(total_) + " tokens and no row of " + std::to_string(request_.context) +
+                        ", the context: what is shorter is read as it is");
             }
         }
     }
@@ -123,6 +130,7 @@ private:
 
     std::unique_ptr<TokenReader> reader_;
     const TokenRequest& request_;
+    const TokenSource::Notice& notice_;
     std::vector<Index> document_;      // of the present document, what is in no row yet
     TokenBatch batch_;
     std::deque<TokenBatch> ready_;
@@ -130,9 +138,18 @@ private:
     std::vector<std::vector<Index>> short_;            // rows that a shuffle leaves for the end
     Index total_ = 0, given_ = 0, number_ = 0;
     bool done_ = false;
+    bool whole_row_ = false;
 };
 
 }  // namespace
+
+void require_batches(Index skip, Index there)
+{
+    if (skip > there) {
+        throw_error(ErrorCode::bad_data, "the first " + std::to_string(skip) + " batches are to be left out, but there "
+                                         "are only " + std::to_string(there));
+    }
+}
 
 struct TokenSource::Shared {
     TokenRequest request;
@@ -181,7 +198,8 @@ Index TokenSource::total() const
                                                                    "batches before it begins; give a file"));
         }
     }
-    Gatherer gatherer(shared_->reader(false), shared_->request);
+    const Notice silent;
+    Gatherer gatherer(shared_->reader(false), shared_->request, silent);
     Index count = 0;
     while (gatherer.next()) {
         ++count;
@@ -191,10 +209,13 @@ Index TokenSource::total() const
 
 NextBatch TokenSource::batches(BatchRange range) const
 {
-    auto gatherer = std::make_shared<Gatherer>(shared_->reader(true), shared_->request);
+    auto gatherer = std::make_shared<Gatherer>(shared_->reader(true), shared_->request, shared_->notice);
     return [shared = shared_, gatherer, range, next = Index{0}]() mutable -> std::optional<TokenBatch> {
         while (range.last < 0 || next < range.last) {
             std::optional<TokenBatch> batch = gatherer->next();
+            if (!batch && next < range.first) {
+                require_batches(range.first, next);
+            }
             ++next;
             if (!batch || batch->number >= range.first) {
                 return batch;
@@ -209,7 +230,9 @@ NextBatch TokenSource::share(Index skip, Index part, Index parts) const
     if (parts == 1) {
         return batches({skip, -1});
     }
-    const formats::Share share = formats::share_of(std::max<Index>(0, total() - skip), part, parts);
+    const Index there = total();
+    require_batches(skip, there);
+    const formats::Share share = formats::share_of(there - skip, part, parts);
     return batches({skip + share.first, skip + share.first + share.count});
 }
 

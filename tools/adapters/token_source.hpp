@@ -41,14 +41,18 @@ struct TokenRequest {
     std::uint64_t seed = 0;                      // of the shuffle
 };
 
+/// Error{bad_data} when more batches are to be left out than there are (as many leave nothing, which is right where a
+/// reader that has had them all goes on).
+void require_batches(Index skip, Index there);
+
 class TokenSource {
 public:
     using Notice = std::function<void(const std::string&)>;
     using Open = std::function<formats::Fd(const std::string&)>;
 
     /// `tokenizer` (which must outlive the source and its batches) may be null where there is no text. `notice` hears
-    /// how much of a text was no UTF-8 and was replaced by U+FFFD. Error{bad_argument}: neither or both inputs,
-    /// standard input twice, a token file of unknown suffix.
+    /// where a text is no UTF-8 (U+FFFD is read in its place), and of a text without a row as long as the context.
+    /// Error{bad_argument}: neither or both inputs, standard input twice, a token file of unknown suffix.
     TokenSource(TokenRequest request, const models::Tokenizer* tokenizer, Notice notice,
                 Open open = formats::Fd::open_input);
 

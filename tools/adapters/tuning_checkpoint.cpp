@@ -4,6 +4,20 @@
 
 namespace stillhouse::adapters {
 
+std::vector<std::pair<std::string, std::string>> same_tuning(bool teacher, bool dump)
+{
+    std::vector<std::pair<std::string, std::string>> same{
+        {"model", "model"}, {"data", "text or token file"}, {"valid", "--valid"}, {"steps", "text (its length)"}};
+    if (teacher) {
+        same.emplace_back("teacher", "teacher");
+    }
+    if (dump) {
+        same.emplace_back("dump", "--dump (see its history)");
+        same.emplace_back("dump_file", "--dump");
+    }
+    return same;
+}
+
 template <class T>
 CheckpointContent checkpoint_of(const TuningState<T>& state, formats::Map record, const RowPosition& rows)
 {

@@ -18,6 +18,9 @@ struct TuningState {
     Tuned<T>& done;
 };
 
+/// Keys of the record that must agree, and what the user calls them; with a teacher, with stored logits.
+std::vector<std::pair<std::string, std::string>> same_tuning(bool teacher, bool dump);
+
 /// `record`: what a later run has to agree with. Views into the state and `rows`.
 template <class T>
 CheckpointContent checkpoint_of(const TuningState<T>& state, formats::Map record, const RowPosition& rows);
