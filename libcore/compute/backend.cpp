@@ -161,7 +161,7 @@ std::unique_ptr<Backend> make_backend(const std::string& device, Precision preci
     }
     if (device == "cuda" || device.starts_with("cuda:")) {
         throw_error(ErrorCode::resource,
-                    "device " + device + ": this build of stillhouse has no CUDA backend; take --device cpu or auto");
+                    "--device " + device + ": this build of stillhouse has no CUDA backend; take cpu or auto");
     }
     throw_error(ErrorCode::bad_argument, "device '" + device + "' is not known; expected auto, cpu, cuda or cuda:N");
 }
