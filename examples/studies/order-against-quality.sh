@@ -10,9 +10,9 @@
 #       WORK=order-against-quality examples/studies/order-against-quality.sh
 #
 # TEACHER is a model folder, TEXT what is measured on, TRAIN what is trained on (see common). STEPS of KL make each
-# student, HEAL more heal it; HEADS are the filters of a layer, by default as many as the teacher has heads; EFFORT is
-# modal-fit's; LR, WARMUP and HEAL_LR are the schedule. A stage whose output is there is not run again. WORK receives
-# rows.jsonl, table.md and order-against-quality.svg.
+# student, HEAL more heal it (at HEAL_ORDERS, by default all); HEADS are the filters of a layer, by default as many as
+# the teacher has heads; EFFORT is modal-fit's; LR, WARMUP and HEAL_LR are the schedule. A stage whose output is there is
+# not run again. WORK receives rows.jsonl, table.md and order-against-quality.svg.
 set -euo pipefail
 # shellcheck source=examples/studies/common
 . "$(dirname "$0")/common"
@@ -78,6 +78,8 @@ for order in "${orders[@]}"; do
         reduced "$form" "$order" "$form-$order"
         row "$form, fitted" "$order" "$form-$order" "$form"
     done
+done
+for order in ${HEAL_ORDERS:-${orders[@]}}; do
     stage "healed-$order" heal "$work/free-$order.fit.mts" --filters modes
     cp "$work/free-$order.jsonl" "$work/healed-$order.jsonl"
     row 'free, fitted, healed' "$order" "healed-$order" free-longer
