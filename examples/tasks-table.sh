@@ -9,7 +9,8 @@
 # convolution, alone and beside a softmax window of WINDOW tokens (TOKENS tokens of the teacher's samples, CONTEXT).
 # TASKS is a folder of NAME.jsonl with the names of evaluate(1); without one, two tasks are made of TEXT: `choices`
 # (which of four passages goes on?) and `lambada_openai` (the last word of a sentence). LIMIT items of each. WORK
-# receives table.md and, of each student, its JSON and the log-likelihoods of every item.
+# receives table.md and, of each student, its JSON and the log-likelihoods of every item. What is there is not made
+# again.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 PATH=$PATH:$root/build/bin # tools on the path go first
@@ -63,8 +64,8 @@ done
 
 for student in "${students[@]}"; do
     name=$(basename "$student" .mts)
-    evaluate -q "$student" --against "$teacher" --task "${files[@]}" --context "$context" --limit "${LIMIT:-200}" \
-        --json --per-item "$work/$name.jsonl" -f -o "$work/$name.json"
+    [ -s "$work/$name.json" ] || evaluate -q "$student" --against "$teacher" --task "${files[@]}" \
+        --context "$context" --limit "${LIMIT:-200}" --json --per-item "$work/$name.jsonl" -f -o "$work/$name.json"
 done
 python3 - "$work" "${students[@]}" >"$work/table.md" <<'END'
 import json, pathlib, sys
