@@ -9,7 +9,7 @@
 namespace stillhouse::models {
 namespace {
 
-constexpr Index mlp_rows = 1024;   // rows of the MLP at a time, so that its inner width costs no memory
+constexpr Index mlp_rows = 512;   // rows of the MLP at a time, so that its inner width costs no memory
 
 template <class T>
 void ensure(Buffer<T>& buffer, Index n)

@@ -11,7 +11,7 @@ namespace stillhouse::models {
 
 namespace {
 
-constexpr Index joined_tokens = 2048;   // beyond which memory counts more than a region
+constexpr Index joined_tokens = 512;   // beyond which the second cache counts more than a region
 
 }  // namespace
 

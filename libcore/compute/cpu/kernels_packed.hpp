@@ -22,13 +22,16 @@ constexpr int panels_beside(int rows)
     return fit < 1 ? 1 : fit > most ? most : fit;
 }
 
-/// Fetches a line of `ahead` for a later tile into the second cache.
-template <int Rows>
-inline void fetch_ahead(const std::byte*& ahead, stillhouse::Index step)
+/// Fetches what a later step or tile wants. A single row reads as fast as memory gives without.
+template <int Rows, int Panels>
+inline void fetch_ahead(const PackedTile& tile, const std::byte*& ahead)
 {
-    if constexpr (Rows > 1) {                 // a single row reads as fast as memory gives, and nothing twice
-        __builtin_prefetch(ahead, 0, 2);
-        ahead += step;
+    if constexpr (Rows > 1) {
+#pragma GCC unroll 8
+        for (int j = 0; j < Panels; ++j) {
+            __builtin_prefetch(ahead + j * tile.ahead_panel, 0, 3);
+        }
+        ahead += tile.ahead_step;
     }
 }
 
@@ -44,7 +47,8 @@ void packed_sums_of(const PackedTile& tile)
         for (int j = 0; j < Panels; ++j) {
 #pragma GCC unroll 4
             for (int v = 0; v < W::vectors; ++v) {
-                sum[r][j][v] = tile.first ? W::zero() : W::load_sum(tile.sums + r * tile.row + j * tile.panel_sums + v * W::lanes);
+                const float* const from = tile.sums + r * tile.row + j * tile.panel_sums + v * W::lanes;
+                sum[r][j][v] = tile.first ? W::zero() : W::load_sum(from);
             }
         }
     }
@@ -52,7 +56,7 @@ void packed_sums_of(const PackedTile& tile)
     const std::byte* w = tile.w;
     const std::byte* ahead = tile.ahead;
     for (stillhouse::Index p = 0; p < tile.steps; ++p) {
-        fetch_ahead<Rows>(ahead, tile.ahead_step);
+        fetch_ahead<Rows, Panels>(tile, ahead);
         typename W::Weights weights[Panels][W::vectors];
 #pragma GCC unroll 8
         for (int j = 0; j < Panels; ++j) {
@@ -112,7 +116,7 @@ void packed_groups_of(const PackedTile& tile)
             }
         }
         for (stillhouse::Index p = 0; p < now; ++p) {
-            fetch_ahead<Rows>(ahead, tile.ahead_step);
+            fetch_ahead<Rows, Panels>(tile, ahead);
             typename W::Weights weights[Panels][W::vectors];
 #pragma GCC unroll 8
             for (int j = 0; j < Panels; ++j) {
@@ -150,6 +154,7 @@ void packed_groups_of(const PackedTile& tile)
         }
         first = false;
         w += 64;   // the scales
+        fetch_ahead<Rows, Panels>(tile, ahead);
         ++group;
     }
 }
@@ -220,7 +225,7 @@ float quantise_group(const float* x, stillhouse::Index n, std::int8_t* to, std::
 template <class W>
 constexpr PackedKernels::Format packed_format()
 {
-    constexpr int most_rows = W::vectors == 1 ? (packed_registers - 1) / 2 - 1 : (packed_registers - 1) / W::vectors - 1;
+    constexpr int most_rows = (packed_registers - 1) / (W::vectors == 1 ? 2 : W::vectors) - 1;
     PackedKernels::Format format{most_rows, {}, packed_rows<W, most_rows>};
     for (int rows = 1; rows <= most_rows; ++rows) {
         format.panels[rows] = panels_beside<W>(rows);

@@ -22,6 +22,7 @@ constexpr Index step_bytes = PackedMatrix::step_bytes;
 constexpr Index group_steps = group_cols / 4;
 constexpr Index depth = 256;                 // steps of a block: two panels of it fit the first cache
 constexpr Index rows_of_block = 256;         // whose activations over a block of steps stay in the second cache
+constexpr Index fetch_distance = 2048;       // bytes: two thirds more speed at eight rows than without
 constexpr Index most_maps = 16;              // of a region
 constexpr Index serial_elements = 1 << 14;   // of activations, below which waking a thread costs more than packing them
 
@@ -187,10 +188,13 @@ void multiply_panels(const Plan& plan, Index tile0, Index tile1, Index p0, Index
     tile.panel_sums = apart * panel_rows;
     tile.first = p0 == 0;
     tile.group_steps = group_steps;
-    // While tiles of rows use these weights, those wanted next come nearer: a share with each tile.
+    // One tile of rows: each panel is fetched some lines ahead. Several: while they use these weights, those wanted next
+    // come nearer, a share with each tile.
+    const bool streams = x.tiles == 1;
     const Index share = ahead == nullptr ? 0 : ceil_div(steps * count, tile1 - tile0) * step_bytes;
-    tile.ahead = ahead == nullptr ? tile.w : ahead;
-    tile.ahead_step = ahead == nullptr ? 0 : step_bytes;
+    tile.ahead = streams ? tile.w + fetch_distance : ahead == nullptr ? tile.w : ahead;
+    tile.ahead_panel = streams ? tile.panel_bytes : 0;
+    tile.ahead_step = streams || ahead != nullptr ? step_bytes : 0;
     for (Index t = tile0; t < tile1; ++t) {
         const Index r0 = x.begin(t);
         tile.rows = x.rows(t);
