@@ -69,7 +69,7 @@ struct DistillationOptions {
     std::optional<Index> suggest_keep;
 
     /// `expected`: steps that the input will give where --steps does not say; 0: unknown.
-    training::LayerwiseOptions layerwise(Index expected) const
+    training::LayerwiseOptions layerwise(Index expected, std::uint64_t seed) const
     {
         using training::LayerSchedule;
         training::LayerwiseOptions options;
@@ -82,6 +82,8 @@ struct DistillationOptions {
         options.rate = training.learning_rate(steps.value_or(expected));
         options.adamw = training.adamw();
         options.clip = training.clip;
+        options.dropout = training.dropout;
+        options.seed = seed;
         return options;
     }
     /// `layers`: how many are trained.

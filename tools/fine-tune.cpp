@@ -86,7 +86,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     if (context.dry_run()) {
         return context.planned("would train " + std::to_string(trained.size()) + " tensors");
     }
-    const auto options = trainer_options(s, plan.steps);
+    const auto options = trainer_options(s, plan.steps, context.seed());
     plan.rate = [&](Index step) { return options.rate.at(step); };
     training::EndToEndTrainer<T> trainer(network, trained, options);
     adapters::Tuned<T> done;

@@ -109,7 +109,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
     }
 
     const Index expected = work.expected_steps(first, s.training.batch, s.training.accumulate);
-    training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, s.layerwise(expected));
+    training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, s.layerwise(expected, context.seed()));
     typename Work::Progressed done;
     const adapters::DistillationState<T> state{student, trainer, done, start};
     if (from) {

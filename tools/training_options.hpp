@@ -19,6 +19,7 @@ struct TrainingOptions {
     Index warmup = 20;
     double weight_decay = 0.0;
     bool decay_all = false;
+    double dropout = 0.0;
     double clip = 1.0;
     Index batch = 0;
     Index accumulate = 1;
@@ -47,6 +48,8 @@ inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::st
     tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak, at most a fifth of all").range(0, 1e12);
     tool.option(&s.weight_decay, "--weight-decay", "X", "decoupled, of matrices only").range(0.0, 1e3);
     tool.option(&s.decay_all, "--decay-all", "", "of all weights").needs("--weight-decay");
+    tool.option(&s.dropout, "--dropout", "X", "share of what embedding, mixers and MLPs of the student add that a step "
+                "leaves out").range(0.0, 0.99);
     tool.option(&s.clip, "--clip", "X", "longest gradient; 0: no limit").range(0.0, 1e12);
     tool.option(&s.batch, "--batch", "B", "sequences a piece; " + batch_default).range(0, 1 << 20);
     tool.option(&s.accumulate, "--accumulate", "K", "pieces a step").range(1, 1 << 20);
@@ -118,6 +121,7 @@ inline std::optional<std::string> changed_option(const TrainingOptions& s, const
            : s.schedule != defaults.schedule           ? std::optional<std::string>("--lr-schedule")
            : s.warmup != defaults.warmup               ? std::optional<std::string>("--warmup")
            : s.weight_decay != defaults.weight_decay   ? std::optional<std::string>("--weight-decay")
+           : s.dropout != defaults.dropout             ? std::optional<std::string>("--dropout")
            : s.clip != defaults.clip                   ? std::optional<std::string>("--clip")
            : s.batch != defaults.batch                 ? std::optional<std::string>("--batch")
            : s.accumulate != defaults.accumulate       ? std::optional<std::string>("--accumulate")

@@ -117,7 +117,7 @@ inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
     });
 }
 
-inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index steps)
+inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index steps, std::uint64_t seed)
 {
     using training::LogitLoss;
     const std::string name = s.loss_name();
@@ -127,6 +127,8 @@ inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index s
     options.rate = s.training.learning_rate(std::max<Index>(0, steps));
     options.adamw = s.training.adamw();
     options.clip = s.training.clip;
+    options.dropout = s.training.dropout;
+    options.seed = seed;
     options.average = s.average;
     return options;
 }

@@ -234,6 +234,9 @@ void Network<T>::layer(Index i, Sequences<const T> x, Sequences<T> out, LayerTap
     const Sequences<T> mixed(mixer_output == nullptr ? mixed_memory.data() : mixer_output, x.batch, x.length, x.width);
     normalize(parts(i).norm1, x.rows(), normed_x.rows(), statistics);
     mixer(i).forward(*ops_, normed_x, mixed, tape == nullptr ? nullptr : &tape->mixer);
+    if (tape != nullptr && tape->dropout.active()) {
+        drop(ops_->pool(), tape->dropout, Dropout::at_mixer(i), mixed.data, n, mixed.data);
+    }
 
     // From here on: parallel: out = x + mixed + mlp(x); sequential: mid = x + mixed, out = mid + mlp(mid).
     Scratch<T> branch_memory(tape == nullptr ? 0 : n);
@@ -241,6 +244,9 @@ void Network<T>::layer(Index i, Sequences<const T> x, Sequences<T> out, LayerTap
     const auto mlp_of = [&](const T* from) {
         const Matrix<const T> rows(from, x.tokens(), x.width);
         tape == nullptr ? mlp(i, rows, branch, false) : mlp_with_tape(i, rows, branch, *tape);
+        if (tape != nullptr && tape->dropout.active()) {
+            drop(ops_->pool(), tape->dropout, Dropout::at_mlp(i), branch.data, n, branch.data);
+        }
     };
     if (config_.parallel_residual) {
         mlp_of(x.data);

@@ -2,6 +2,7 @@
 // A language model: embedding, layers of (norm, mixer, norm, MLP), final norm, head. Teacher or student.
 #pragma once
 
+#include "libcore/models/dropout.hpp"
 #include "libcore/models/mixer.hpp"
 #include "libcore/models/projection.hpp"
 
@@ -17,6 +18,7 @@ template <class T>
 struct LayerTape {
     Buffer<T> input, norm1, norm1_statistics, norm2, norm2_statistics, mid, up, gate, active;
     std::unique_ptr<MixerTape> mixer;
+    Dropout dropout;                     // of what the mixer and the MLP add to the stream: set before the forward
 };
 
 /// The states of all layers of a batch of sequences, and how many tokens they have seen.

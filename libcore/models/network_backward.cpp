@@ -79,8 +79,13 @@ void Network<T>::layer_backward(Index i, const LayerTape<T>& tape, Sequences<con
     const T* mlp_input = config_.parallel_residual ? tape.input.data() : tape.mid.data();
     T* const dmlp = mlp_memory.data();
     T* const through = through_memory.data();
+    const bool drops = tape.dropout.active();
+    Scratch<T> dropped(drops ? n : 0);
     if (through_mlp) {
-        mlp_backward(i, tape, dout.rows(), rows(through), gradient);
+        if (drops) {
+            drop(ops_->pool(), tape.dropout, Dropout::at_mlp(i), dout.data, n, dropped.data());
+        }
+        mlp_backward(i, tape, drops ? Matrix<const T>(rows(dropped.data())) : dout.rows(), rows(through), gradient);
         normalize_backward(weights.norm2, rows(mlp_input), tape.norm2_statistics.data(), rows(through), rows(dmlp),
                            gradient);
     }
@@ -89,6 +94,10 @@ void Network<T>::layer_backward(Index i, const LayerTape<T>& tape, Sequences<con
     if (!config_.parallel_residual) {
         add(ops_->pool(), dout.data, dmlp, n, dmlp);
         dmixed = dmlp;
+    }
+    if (drops) {
+        drop(ops_->pool(), tape.dropout, Dropout::at_mixer(i), dmixed, n, dropped.data());
+        dmixed = dropped.data();
     }
     Scratch<T> dinput(n);
     mixer(i).backward(*ops_, *tape.mixer, sequences(tape.norm1.data()), sequences(dmixed),

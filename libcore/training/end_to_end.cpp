@@ -51,19 +51,26 @@ EndToEndTrainer<T>::EndToEndTrainer(models::Network<T>& network, const std::vect
 }
 
 template <class T>
-double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Network<T>* teacher, double total)
+double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Network<T>* teacher, double total,
+                                      Index tokens_before)
 {
     const auto& config = network_.config();
     auto& ops = network_.ops();
     const Index n = rows.batch * rows.length;
     const Index width = config.width;
+    const models::Dropout dropout{options_.dropout, options_.seed, static_cast<std::uint64_t>(steps_),
+                                  static_cast<std::uint64_t>(tokens_before * width)};
 
     models::Scratch<T> stream(n * width);
     Sequences<T> x(stream.data(), rows.batch, rows.length, width);
     network_.embed(rows.tokens.data(), n, stream.data());
+    if (dropout.active()) {
+        models::drop(ops.pool(), dropout, models::Dropout::at_embedding(), stream.data(), n * width, stream.data());
+    }
     tapes_.resize(static_cast<std::size_t>(config.layers));
     models::Scratch<T> after(n * width);
     for (Index i = 0; i < config.layers; ++i) {
+        tapes_[static_cast<std::size_t>(i)].dropout = dropout;
         network_.layer(i, x, {after.data(), rows.batch, rows.length, width}, &tapes_[static_cast<std::size_t>(i)]);
         std::swap(stream, after);
         x.data = stream.data();
@@ -121,6 +128,9 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
         network_.layer_backward(i, tape, d, d, gradient_);
         tape.mixer.reset();
     }
+    if (dropout.active()) {
+        models::drop(ops.pool(), dropout, models::Dropout::at_embedding(), gradient.data(), n * width, gradient.data());
+    }
     network_.embed_backward(rows.tokens.data(), n, gradient.data(), gradient_);
     return loss;
 }
@@ -148,8 +158,10 @@ double EndToEndTrainer<T>::step(const std::vector<TokenRows>& pieces, const mode
     }
     gradient_.fill_zero();
     double loss = 0.0;
+    Index tokens = 0;
     for (const auto& rows : pieces) {
-        loss += accumulate(rows, teacher, total);
+        loss += accumulate(rows, teacher, total, tokens);
+        tokens += rows.batch * rows.length;
     }
     if (!std::isfinite(loss)) {
         throw_error(ErrorCode::bad_data, "the loss is not finite at step " + std::to_string(steps_) + "; lower --lr");

@@ -24,6 +24,8 @@ struct EndToEndOptions {
     Schedule rate;
     AdamWOptions adamw;
     double clip = 1.0;
+    double dropout = 0.0;                // of the embedding and of what mixers and MLPs add to the stream
+    std::uint64_t seed = 0;              // of the dropout
     double average = 0.0;                // decay of the exponential moving average of the weights; 0: none
 };
 
@@ -47,7 +49,7 @@ public:
     void use_average();
 
 private:
-    double accumulate(const TokenRows& rows, const models::Network<T>* teacher, double total);
+    double accumulate(const TokenRows& rows, const models::Network<T>* teacher, double total, Index tokens_before);
 
     models::Network<T>& network_;
     EndToEndOptions options_;

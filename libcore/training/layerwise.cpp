@@ -167,6 +167,7 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
         layer.scale = 1.0 / std::max(square, 1e-300);
     }
 
+    models::Dropout dropout{options_.dropout, options_.seed, static_cast<std::uint64_t>(steps_), 0};
     for (const auto* piece : pieces) {
         models::Scratch<T> stream(piece->size() * width);
         const Sequences<T> s(stream.data(), piece->batch, piece->length, width);
@@ -197,14 +198,21 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
                 std::unique_ptr<models::MixerTape> tape;
                 const Sequences<T> m(mixed.data(), s.batch, s.length, width);
                 student_.mixer(i).forward(ops, input, m, &tape);
+                if (dropout.active()) {
+                    models::drop(pool, dropout, models::Dropout::at_mixer(i), m.data, s.size(), m.data);
+                }
                 layer.loss += layer.scale * squared_difference<T>(pool, mixed.data(), target.data(), d.size(),
                                                                   2.0 * layer.scale, d.data());
+                if (dropout.active()) {
+                    models::drop(pool, dropout, models::Dropout::at_mixer(i), d.data(), s.size(), d.data());
+                }
                 student_.mixer(i).backward(ops, *tape, input, Sequences<const T>(d.data(), s.batch, s.length, width),
                                            {}, layer.gradient);
                 student_.layer(i, s, s, nullptr);
                 continue;
             }
             models::LayerTape<T>& tape = tapes_[slot];
+            tape.dropout = trains(i) ? dropout : models::Dropout{};
             models::Scratch<T> after(s.size());
             const Sequences<T> out(after.data(), s.batch, s.length, width);
             student_.layer(i, s, out, &tape);
@@ -234,6 +242,7 @@ std::vector<double> LayerwiseTrainer<T>::step(const std::vector<const Activation
                 student_.layer_backward(i, tapes_[at], d, d, trains(i) ? layers_[at]->gradient : none);
             }
         }
+        dropout.first += static_cast<std::uint64_t>(s.size());
     }
 
     std::vector<double> result(static_cast<std::size_t>(config.layers));

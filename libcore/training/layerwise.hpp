@@ -25,6 +25,8 @@ struct LayerwiseOptions {
     Schedule rate;
     AdamWOptions adamw;
     double clip = 1.0;                   // of each layer's gradient
+    double dropout = 0.0;                // of what mixers and MLPs of the trained layers add to the stream
+    std::uint64_t seed = 0;              // of the dropout
 };
 
 /// Only the mixers that replaced attention are trained; what is copied from the teacher stays.

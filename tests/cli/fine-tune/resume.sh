@@ -11,7 +11,7 @@ check() {
     rm out.mts
 }
 head -c 1500 "$text" >short.txt
-check --text short.txt --teacher "$teacher" --steps 8 --ema 0.9 --valid short.txt
+check --text short.txt --teacher "$teacher" --steps 8 --ema 0.9 --dropout 0.1 --valid short.txt
 check --sample --steps 7 --freeze 'embed.*'
 teacher-dump "$teacher" --text short.txt --context 64 --batch 1 --show tokens,logits --top-k 16 --no-model -o top.mts
 tune() { ${exec-} fine-tune student.mts "$@"; }

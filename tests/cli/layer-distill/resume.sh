@@ -12,5 +12,5 @@ check() {
     [ "$(ls kept)" = "" ] || ls kept
     rm out.mts
 }
-check --epochs 2 --accumulate 2 --window 4 --taps 2
+check --epochs 2 --accumulate 2 --window 4 --taps 2 --dropout 0.1
 check --schedule progressive --steps 3 --weight-decay 0.1

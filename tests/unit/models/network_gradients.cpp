@@ -203,6 +203,85 @@ BOOST_AUTO_TEST_CASE(a_whole_network)
     }
 }
 
+/// What is dropped is a function of its place: a second forward drops the same, so that differences see it fixed.
+BOOST_AUTO_TEST_CASE(a_network_with_dropout)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    for (const int which : {0, 1}) {                 // parallel and sequential
+        const NetworkConfig config = variant(which);
+        Network<double> network(config, random_weights<double>(config, 3), backend->real());
+        const Index batch = 2, length = 5;
+        const std::vector<Index> tokens = random_tokens(config, batch * length, 5);
+        const Index n = batch * length * config.width;
+        const Buffer<double> weight_of = normals(n, 1);
+        std::vector<LayerTape<double>> tapes(static_cast<std::size_t>(config.layers));
+        std::vector<Buffer<double>> stream;
+        for (Index i = 0; i <= config.layers; ++i) {
+            stream.emplace_back(n);
+        }
+        const auto sequences = [&](Buffer<double>& data) {
+            return Sequences(data.data(), batch, length, config.width);
+        };
+        const auto loss = [&] {
+            network.embed(tokens.data(), batch * length, stream[0].data());
+            for (std::size_t i = 0; i < tapes.size(); ++i) {
+                tapes[i].dropout = {0.3, 17, 4, 120};
+                network.layer(static_cast<Index>(i), sequences(stream[i]), sequences(stream[i + 1]), &tapes[i]);
+            }
+            return inner(stream.back(), weight_of);
+        };
+        const double with = loss();
+        Parameters<double> gradient = network.weights().zeros_like();
+        Buffer<double> dx = weight_of.clone();
+        for (std::size_t i = tapes.size(); i-- > 0;) {
+            network.layer_backward(static_cast<Index>(i), tapes[i], sequences(dx), sequences(dx), gradient);
+        }
+        network.embed_backward(tokens.data(), batch * length, dx.data(), gradient);
+        for (auto& entry : network.weights()) {
+            if (entry.name.starts_with("layers.") && !entry.name.ends_with(".k.bias")) {
+                compare(entry.name, entry.values, gradient.at(entry.name).values, 11, loss);
+            }
+        }
+        Buffer<double> plain(n);
+        network.embed(tokens.data(), batch * length, plain.data());
+        for (Index i = 0; i < config.layers; ++i) {
+            network.layer(i, sequences(plain), sequences(plain), nullptr);
+        }
+        BOOST_TEST(std::abs(with - inner(plain, weight_of)) > 1e-3);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(dropout_keeps_the_mean_and_depends_on_the_place_alone)
+{
+    ThreadPool one(1), three(3);
+    constexpr Index n = 100000;
+    Buffer<double> x(n);
+    std::fill(x.begin(), x.end(), 1.0);
+    const Dropout dropout{0.25, 5, 9, 0};
+    Buffer<double> y(n), again(n);
+    drop(one, dropout, 3, x.data(), n, y.data());
+    const double kept = static_cast<double>(n - std::count(y.begin(), y.end(), 0.0)) / n;
+    BOOST_TEST(std::abs(kept - 0.75) < 0.01);
+    BOOST_TEST(*std::max_element(y.begin(), y.end()) == 1.0 / 0.75);
+    drop(three, dropout, 3, x.data(), n, again.data());
+    BOOST_TEST(std::equal(y.begin(), y.end(), again.begin()));
+    // a piece of it, wherever it is cut
+    const Dropout later{0.25, 5, 9, 30001};
+    drop(three, later, 3, x.data(), n - 30001, again.data());
+    BOOST_TEST(std::equal(y.begin() + 30001, y.end(), again.begin()));
+    const auto same = [&](const Dropout& other, std::uint32_t place) {
+        drop(one, other, place, x.data(), n, again.data());
+        Index equal = 0;
+        for (Index i = 0; i < n; ++i) {
+            equal += (y[i] == 0.0) == (again[i] == 0.0) ? 1 : 0;
+        }
+        return static_cast<double>(equal) / n;
+    };
+    for (const double share : {same({0.25, 5, 10, 0}, 3), same({0.25, 6, 9, 0}, 3), same(dropout, 4)}) {
+        BOOST_TEST(std::abs(share - (0.75 * 0.75 + 0.25 * 0.25)) < 0.01);   // as two that have nothing in common
+    }
+}
+
 static void attention_alone_of(Index window)
 {
     const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);

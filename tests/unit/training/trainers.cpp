@@ -34,13 +34,15 @@ double total(const std::vector<double>& losses)
     return sum;
 }
 
-training::LayerwiseOptions layerwise(LayerSchedule schedule, Objective objective, Index steps)
+training::LayerwiseOptions layerwise(LayerSchedule schedule, Objective objective, Index steps,
+                                     double dropout = 0.0)
 {
     training::LayerwiseOptions options;
     options.schedule = schedule;
     options.objective = objective;
     options.steps_a_layer = steps;
     options.rate = {training::Schedule::Shape::constant, 1e-2, 0, 0, 0.0};
+    options.dropout = dropout;
     return options;
 }
 
@@ -133,8 +135,10 @@ BOOST_DATA_TEST_CASE(accumulated_pieces_are_the_large_batch, kinds, schedule)
         }
     }
     testing::Student<double> a(teacher, testing::hyena(16), ops), b(teacher, testing::hyena(16), ops);
-    training::LayerwiseTrainer<double> one(*a.network, config, a.attention, layerwise(schedule, Objective::block, 0));
-    training::LayerwiseTrainer<double> two(*b.network, config, b.attention, layerwise(schedule, Objective::block, 0));
+    training::LayerwiseTrainer<double> one(*a.network, config, a.attention,
+                                              layerwise(schedule, Objective::block, 0, 0.1));
+    training::LayerwiseTrainer<double> two(*b.network, config, b.attention,
+                                              layerwise(schedule, Objective::block, 0, 0.1));
     for (int i = 0; i < 3; ++i) {
         const double x = total(one.step({&whole}));
         const double y = total(two.step({&parts[0], &parts[1]}));
@@ -154,7 +158,7 @@ BOOST_AUTO_TEST_CASE(threads_change_no_bit_of_a_training)
         const auto batch = testing::activations(teacher, 8, 24, 2);
         testing::Student<float> student(teacher, testing::hyena(24, 4), ops);
         training::LayerwiseTrainer<float> layers(*student.network, config, student.attention,
-                                                 layerwise(LayerSchedule::parallel, Objective::block, 0));
+                                                 layerwise(LayerSchedule::parallel, Objective::block, 0, 0.1));
         std::vector<std::string> names;
         for (const auto& entry : student.network->weights()) {
             names.push_back(entry.name);
@@ -162,6 +166,7 @@ BOOST_AUTO_TEST_CASE(threads_change_no_bit_of_a_training)
         training::EndToEndOptions options;
         options.loss = training::LogitLoss::kl;
         options.rate = {training::Schedule::Shape::constant, 1e-3, 0, 0, 0.0};
+        options.dropout = 0.1;
         training::EndToEndTrainer<float> all(*student.network, names, options);
         for (int i = 0; i < 3; ++i) {
             layers.step({&batch});
@@ -172,6 +177,40 @@ BOOST_AUTO_TEST_CASE(threads_change_no_bit_of_a_training)
     BOOST_TEST(same_bits(results[0], results[1]));
     BOOST_TEST(same_bits(results[0], results[2]));
     BOOST_TEST(losses[2] < losses[0]);
+}
+
+/// Dropout is keyed by the place of a row in its step, so it too does not see the pieces.
+BOOST_AUTO_TEST_CASE(accumulated_rows_are_the_large_batch)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    auto& ops = backend->on<double>();
+    const auto config = testing::teacher_config(Residual::parallel);
+    const models::Network<double> teacher(config, testing::random_weights<double>(config, 1), ops);
+    const auto tokens = testing::random_tokens(6 * 16, config.vocabulary, 8);
+    std::vector<double> losses;
+    for (const Index pieces : {1, 3}) {
+        testing::Student<double> student(teacher, testing::hyena(16), ops);
+        std::vector<std::string> names;
+        for (const auto& entry : student.network->weights()) {
+            names.push_back(entry.name);
+        }
+        training::EndToEndOptions options;
+        options.loss = training::LogitLoss::kl;
+        options.rate = {training::Schedule::Shape::constant, 1e-2, 0, 0, 0.0};
+        options.dropout = 0.2;
+        training::EndToEndTrainer<double> trainer(*student.network, names, options);
+        for (int step = 0; step < 3; ++step) {
+            std::vector<training::TokenRows> rows;
+            for (Index piece = 0; piece < pieces; ++piece) {
+                const auto at = tokens.begin() + piece * 96 / pieces;
+                rows.push_back({6 / pieces, 16, {at, at + 96 / pieces}});
+            }
+            losses.push_back(trainer.step(rows, &teacher));
+        }
+    }
+    for (std::size_t i = 0; i < 3; ++i) {
+        BOOST_TEST(std::fabs(losses[i] - losses[i + 3]) < 1e-9 * losses[i]);
+    }
 }
 
 BOOST_DATA_TEST_CASE(end_to_end_loss_has_the_gradient_that_moves_it,
