@@ -10,7 +10,7 @@ namespace stillhouse::models {
 
 namespace {
 
-constexpr Index lanes = 32;
+constexpr Index block = 64;
 
 template <class Choice>
 bool before(const Choice& a, const Choice& b)
@@ -18,24 +18,21 @@ bool before(const Choice& a, const Choice& b)
     return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
 }
 
-/// The largest of n <= lanes numbers, and whether one is NaN. Lane by lane, so that the compiler takes vectors.
+/// May one of the numbers of a block be among the best, or NaN? Without branches, so that the compiler takes vectors.
 template <class T>
-T largest(const T* x, const T* penalty, bool& nan)
+bool any_above(const T* x, const T* penalty, T least)
 {
-    T top[8];
-    int bad = 0;
-    for (Index l = 0; l < 8; ++l) {
-        top[l] = -std::numeric_limits<T>::infinity();
-    }
-    for (Index j = 0; j < lanes; j += 8) {
-        for (Index l = 0; l < 8; ++l) {
-            const T value = penalty == nullptr ? x[j + l] : x[j + l] + penalty[j + l];
-            top[l] = value > top[l] ? value : top[l];
-            bad |= static_cast<int>(value != value);
+    int any = 0;
+    if (penalty == nullptr) {
+        for (Index j = 0; j < block; ++j) {
+            any |= static_cast<int>(!(x[j] < least));
+        }
+    } else {
+        for (Index j = 0; j < block; ++j) {
+            any |= static_cast<int>(!(x[j] + penalty[j] < least));
         }
     }
-    nan = nan || bad != 0;
-    return *std::max_element(top, top + 8);
+    return any != 0;
 }
 
 }  // namespace
@@ -83,13 +80,11 @@ void BestLogits<T>::take(Index slot, Index first_row, Index first_column, Matrix
         const T* const row = tile.row(i);
         Line& here = line(slot, first_row + i);
         Choice* const kept = choices(slot, first_row + i);
-        for (Index j = 0; j < tile.cols; j += lanes) {
-            const Index n = std::min(lanes, tile.cols - j);
-            if (n == lanes) {
-                const T top = largest(row + j, penalty == nullptr ? nullptr : penalty + j, here.nan);
-                if (here.count == k_ && top < kept[k_ - 1].logit) {
-                    continue;                 // nothing here can be among the best
-                }
+        for (Index j = 0; j < tile.cols; j += block) {
+            const Index n = std::min(block, tile.cols - j);
+            if (n == block && here.count == k_
+                && !any_above(row + j, penalty == nullptr ? nullptr : penalty + j, kept[k_ - 1].logit)) {
+                continue;
             }
             for (Index l = j; l < j + n; ++l) {
                 const T value = penalty == nullptr ? row[l] : row[l] + penalty[l];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Generation by a student with random weights, as JSON: tokens a second of steps and of prefill, the share of the limit
 // measured in the same run, and where the time goes.
+#include "libcore/models/best_logits.hpp"
 #include "libcore/models/initialize.hpp"
 #include "libcore/models/network.hpp"
 #include "libcore/models/scratch.hpp"
@@ -26,6 +27,7 @@ struct Settings {
     Index prefill = 0;                        // tokens; 0: steps are measured
     bool attention = false;
     bool cpu_clock = false;                   // for one thread on a machine that others use too
+    bool parts = true;                        // where the time goes
     double seconds = 2.0;
 };
 
@@ -93,54 +95,6 @@ models::Parameters<float> random_weights(const models::NetworkConfig& config)
     return weights;
 }
 
-/// The largest logit of each sequence: what greedy generation wants of them.
-class Greedy final : public compute::TileSink<float> {
-public:
-    explicit Greedy(Index batch) : batch_(batch) {}
-    void begin(Index slots) override
-    {
-        if (static_cast<Index>(best_.size()) < slots * batch_) {
-            best_.resize(static_cast<std::size_t>(slots * batch_));
-        }
-        slots_ = slots;
-        std::fill(best_.begin(), best_.end(), Best{});
-    }
-    void take(Index slot, Index first_row, Index first_column, Matrix<const float> tile) override
-    {
-        for (Index i = 0; i < tile.rows; ++i) {
-            Best& best = best_[static_cast<std::size_t>((first_row + i) * slots_ + slot)];
-            const float* const row = tile.row(i);
-            float top = row[0];
-            for (Index j = 1; j < tile.cols; ++j) {
-                top = row[j] > top ? row[j] : top;
-            }
-            if (top > best.logit) {
-                best = {top, first_column + (std::find(row, row + tile.cols, top) - row)};
-            }
-        }
-    }
-    void choose(Index* tokens) const
-    {
-        for (Index i = 0; i < batch_; ++i) {
-            Best best;
-            for (Index s = 0; s < slots_; ++s) {
-                const Best& one = best_[static_cast<std::size_t>(i * slots_ + s)];
-                best = one.logit > best.logit ? one : best;
-            }
-            tokens[i] = best.id;
-        }
-    }
-
-private:
-    struct Best {
-        float logit = -INFINITY;
-        Index id = 0;
-    };
-    Index batch_;
-    Index slots_ = 0;
-    std::vector<Best> best_;
-};
-
 double median_seconds(const Settings& settings, const std::function<void()>& call)
 {
     const auto clock = [&] { return settings.cpu_clock ? bench::cpu_seconds() : bench::wall_seconds(); };
@@ -188,10 +142,13 @@ void print_parts(const Settings& settings, models::Network<float>& network, mode
         ops.activate(config.activation, rest, batch * config.ffn, rest);
     }));
     const Index head_rows = config.vocabulary;
-    const Buffer<float> zeros(head_rows * config.width);
+    Buffer<float> numbers(head_rows * config.width);
+    for (Index i = 0; i < numbers.size(); ++i) {
+        numbers[i] = static_cast<float>(i * 7919 % 1009) - 504.0F;
+    }
     const compute::PackedMatrix head =
-        ops.pack(Matrix<const float>(zeros.data(), head_rows, config.width), settings.head);
-    Greedy greedy(batch);
+        ops.pack(Matrix<const float>(numbers.data(), head_rows, config.width), settings.head);
+    models::BestLogits<float> greedy(batch, config.vocabulary, 1, {});
     const compute::PackedLinear<float> map{x, &head, nullptr, {}, compute::Activation::identity, &greedy};
     print("head", median_seconds(brief, [&] {
         ops.linear_packed(std::span<const compute::PackedLinear<float>>(&map, 1));
@@ -249,16 +206,18 @@ int run(const Settings& settings)
         });
     } else {
         network.prefill(tokens.data(), settings.context, state, {});
-        Greedy greedy(settings.batch);
+        models::BestLogits<float> greedy(settings.batch, config.vocabulary, 1, {});
         time = median_seconds(settings, [&] {
             network.step(tokens.data(), state, greedy);
-            greedy.choose(tokens.data());
+            for (Index b = 0; b < settings.batch; ++b) {
+                tokens[static_cast<std::size_t>(b)] = greedy.best(b)[0].id;
+            }
         });
     }
     const double least = std::min(least_before, limit());
     std::printf("\n  \"%s_tokens_per_s\": %.1f, \"us\": %.1f, \"limit_us\": %.1f, \"share_of_limit\": %.3f",
                 settings.prefill > 0 ? "prefill" : "decode", rows / time, time * 1e6, least * 1e6, least / time);
-    if (settings.prefill == 0) {
+    if (settings.prefill == 0 && settings.parts) {
         print_parts(settings, network, state, time);
     }
     std::printf("}\n");
@@ -278,7 +237,7 @@ WeightFormat format_of(const std::string& name)
 }  // namespace
 
 /// bench_generation [shape=70m] [weights=bf16] [head=..] [threads=N] [batch=1] [context=512] [prefill=TOKENS]
-/// [mixer=hyena|attention] [clock=wall|cpu] [seconds=2]
+/// [mixer=hyena|attention] [clock=wall|cpu] [parts=yes|no] [seconds=2]
 int main(int argc, char** argv)
 {
     try {
@@ -305,6 +264,8 @@ int main(int argc, char** argv)
                 settings.attention = value == "attention";
             } else if (key == "clock") {
                 settings.cpu_clock = value == "cpu";
+            } else if (key == "parts") {
+                settings.parts = value != "no";
             } else if (key == "seconds") {
                 settings.seconds = std::stod(value);
             } else {

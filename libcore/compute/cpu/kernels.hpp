@@ -95,8 +95,8 @@ struct PackedTile {
     Index group_steps = 0;               // int8: steps of a group; and of each group and row
     const float* scales = nullptr;       // [groups, rows]: the scale of x
     const std::int32_t* offsets = nullptr;   // [groups, rows]: -128 times the sum of x
-    const std::byte* ahead = nullptr;    // memory that is wanted later: with each step a line for each panel is fetched,
-    Index ahead_panel = 0;               // so far apart,
+    const std::byte* ahead = nullptr;    // memory that is wanted later: with each step a line for each panel is
+    Index ahead_panel = 0;               // fetched, so far apart,
     Index ahead_step = 0;                // and so much farther on than the one before
 };
 

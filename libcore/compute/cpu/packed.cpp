@@ -244,9 +244,9 @@ void run_units(const Plan& plan, Index first, Index count, Index slot)
         for (Index p0 = 0; p0 < w.steps(); p0 += depth) {
             for (Index panel = panel0, some = 0; panel < panel1; panel += some) {
                 some = std::min(plan.at_once, panel1 - panel);
-                const std::byte* const ahead = panel + some < panel1       ? place_of(w, panel + some, p0)
-                                               : p0 + depth < w.steps() ? place_of(w, panel0, p0 + depth)
-                                                                        : nullptr;
+                const std::byte* ahead = panel + some < panel1    ? place_of(w, panel + some, p0)
+                                         : p0 + depth < w.steps() ? place_of(w, panel0, p0 + depth)
+                                                                  : nullptr;
                 multiply_panels(plan, tile0, tile1, p0, std::min(depth, w.steps() - p0), panel, 1, some, ahead,
                                 at(panel), sums.stride);
             }
