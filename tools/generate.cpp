@@ -17,8 +17,8 @@ using namespace stillhouse;
 
 struct Settings {
     std::vector<std::string> model;
-    std::optional<std::string> prompt, prompt_file, prompt_ids, prompts_file, stop, save_state, load_state;
-    std::string mode = "auto", filters = "original";
+    std::optional<std::string> prompt, prompt_file, prompt_ids, prompts_file, head_precision, save_state, load_state;
+    std::string mode = "auto", filters = "original", precision = "f32";
     adapters::GenerationOptions generation;
     bool ids = false, resume = false, stats = false;
 };
@@ -41,13 +41,17 @@ cli::Tool describe(Settings& s)
     tool.group("Length");
     tool.option(&s.generation.tokens, "-n", "N", "tokens at most; 0 only with --save-state").range(0, 1e12);
     tool.option(&s.generation.ignore_end, "--ignore-eos", "", "go on after the end of text");
-    tool.option(&s.stop, "--stop", "TEXT", "end before this text");
+    tool.option(&s.generation.stops, "--stop", "TEXT", "end before this text; may be given several times").repeated();
     tool.group("Computation");
     tool.option(&s.mode, "--mode", "NAME", "auto: recurrent where the model can, else exact; attention for a teacher")
         .choices({"auto", "recurrent", "exact", "attention"});
     tool.option(&s.filters, "--filters", "NAME", "of --mode exact: as they are, or those that the modes stand for")
         .choices({"original", "modes"});
     tool.option(&s.generation.batch, "--batch", "B", "prompts at a time").range(1, 1e6).outside_history();
+    tool.option(&s.precision, "--precision", "TYPE", "arithmetic of the network: f64, or weights in f32, bf16 or int8")
+        .choices({"f64", "f32", "bf16", "int8"}).variable = "STILLHOUSE_PRECISION";
+    tool.option(&s.head_precision, "--head-precision", "TYPE", "weights of the head, where they are to differ")
+        .choices({"f32", "bf16", "int8"});
     tool.group("Choice of tokens");
     models::Sampling& sampling = s.generation.sampling;
     tool.option(&sampling.greedy, "--greedy", "", "always the likeliest token").excludes("--temperature")
@@ -58,21 +62,18 @@ cli::Tool describe(Settings& s)
     tool.group("Results");
     tool.option(&s.ids, "--ids", "", "print token ids, comma separated, instead of text").excludes("--prompts-file");
     tool.option(&s.generation.logprobs, "--logprobs", "", "JSON lines with the log probability of every token");
-    tool.option(&s.save_state, "--save-state", "FILE", "keep the state behind the text").completes("output")
-        .excludes("--prompts-file");
-    tool.option(&s.load_state, "--load-state", "FILE", "go on from a kept state; a prompt continues its text")
-        .completes("file").excludes("--prompts-file");
+    tool.option(&s.save_state, "--save-state", "FILE", "keep the state behind the text, or behind each of them")
+        .completes("output").excludes("--resume");
+    tool.option(&s.load_state, "--load-state", "FILE", "go on from kept states; a prompt continues its text")
+        .completes("file");
     tool.option(&s.resume, "--resume", "", "keep the lines that are done already in NAME.partial")
         .needs("--prompts-file").outside_history();
     tool.option(&s.stats, "--stats", "", "speeds and sizes on standard error, as JSON").outside_history();
-    tool.shared({.seed = true, .precision = true, .history = false, .stream = false});
+    tool.shared({.seed = true, .history = false, .stream = false});
     tool.check([&s] {
         if (s.generation.tokens == 0 && !s.save_state) {
             throw_error(ErrorCode::bad_argument,
                         "-n 0 computes nothing that is kept; give --save-state FILE or tokens");
-        }
-        if (s.stop && s.stop->empty()) {
-            throw_error(ErrorCode::bad_argument, "--stop: the text is empty");
         }
     });
     tool.example("generate student.mts --prompt 'It was a'", "A continuation of 128 tokens.");
@@ -85,16 +86,20 @@ cli::Tool describe(Settings& s)
 adapters::PromptInput prompt_input(const Settings& s, cli::Context& context)
 {
     using Kind = adapters::PromptInput::Kind;
-    const auto content = [&](const std::string& path) { return adapters::read_all(context.open_input(path)); };
-    const bool continues = s.load_state.has_value();
-    return s.prompts_file  ? adapters::PromptInput{Kind::lines, content(*s.prompts_file), continues}
-           : s.prompt_file ? adapters::PromptInput{Kind::text, content(*s.prompt_file), continues}
-           : s.prompt_ids  ? adapters::PromptInput{Kind::ids, *s.prompt_ids, continues}
-                           : adapters::PromptInput{Kind::text, s.prompt.value_or(""), continues};
+    const auto open = [&context](const std::string& path) {
+        return [&context, path] { return context.open_input(path); };
+    };
+    return s.prompts_file  ? adapters::PromptInput{Kind::lines, {}, open(*s.prompts_file)}
+           : s.prompt_file ? adapters::PromptInput{Kind::text, {}, open(*s.prompt_file)}
+           : s.prompt_ids  ? adapters::PromptInput{Kind::ids, *s.prompt_ids, {}}
+                           : adapters::PromptInput{Kind::text, s.prompt.value_or(""), {}};
 }
 
 cli::Exit run(const Settings& s, cli::Context& context)
 {
+    if (s.resume && context.output().empty()) {
+        throw_error(ErrorCode::bad_argument, "--resume: give -o FILE; what is done already lies beside it");
+    }
     const adapters::Notice warn = [&](const std::string& text) { context.warn(text); };
     const auto open_stream = [&](const std::string& path) { return context.open_stream(path); };
     adapters::ModelSource source =
@@ -107,14 +112,15 @@ cli::Exit run(const Settings& s, cli::Context& context)
     request.input = prompt_input(s, context);
     request.options = s.generation;
     request.options.seed = context.seed();
-    request.options.stops = s.stop ? std::vector<std::string>{*s.stop} : std::vector<std::string>{};
     request.mode = s.mode;
     request.filters = s.filters;
-    request.precision = context.precision();
+    request.precision = s.precision;
+    request.head_precision = s.head_precision;
     request.ids = s.ids;
     request.resume = s.resume;
-    request.measure = s.stats || context.reports();
+    request.measure = s.stats;
     request.made_by = context.history_entry();
+    adapters::check_request(request);
     adapters::GenerationTools tools{warn, [&] { return context.create_output(); }, {}, {}, context.output(),
                                     [&] { context.kept_for_resume(); }, context.control()};
     if (s.load_state) {
@@ -124,7 +130,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
         tools.create_state = [&] { return context.create_file(*s.save_state); };
     }
     const adapters::GenerationOutcome outcome =
-        with_backend(context, [&]<class T>(compute::Backend& backend, T) {
+        with_backend(context, s.precision == "f64" ? "f64" : "f32", [&]<class T>(compute::Backend& backend, T) {
             return adapters::generate(source, request, backend.on<T>(), tools);
         });
     context.note(outcome.summary);

@@ -7,19 +7,24 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
-#include <map>
 #include <memory>
+#include <utility>
 
 namespace stillhouse::adapters {
 
 namespace {
 
+using models::NetworkState;
+
 // Samples of rows (samples.cpp) and continuations of prompts take different numbers of one seed.
 constexpr std::uint64_t prompt_streams = std::uint64_t{1} << 41;
 
-// Tokens of each sequence that prefill computes at a time: bounds its memory, whatever the prompt.
+// Tokens of each sequence that prefill computes at a time, and of all sequences together: they bound its memory,
+// whatever the prompts. The first decides about rounding, so it is no setting.
 constexpr Index prefill_piece = 2048;
+constexpr Index prefill_tokens = 16384;
+
+const auto program_start = std::chrono::steady_clock::now();
 
 class Clock {
 public:
@@ -32,7 +37,39 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Can the sequences of this state be at different places of their texts?
+bool mixes_lengths(const NetworkState& state)
+{
+    return std::all_of(state.layers.begin(), state.layers.end(), [](const auto& layer) {
+        return layer->mixes_lengths();
+    });
+}
+
+void select(NetworkState& state, const std::vector<Index>& rows)
+{
+    if (static_cast<Index>(rows.size()) == state.batch) {
+        return;
+    }
+    for (auto& layer : state.layers) {
+        layer->select(rows);
+    }
+    state.batch = static_cast<Index>(rows.size());
+}
+
+void take(NetworkState& state, Index to, const NetworkState& other, Index from)
+{
+    for (std::size_t i = 0; i < state.layers.size(); ++i) {
+        state.layers[i]->take(to, *other.layers[i], from);
+    }
+    state.batch = std::max(state.batch, to + 1);
+}
+
 }  // namespace
+
+double seconds_since_start()
+{
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - program_start).count();
+}
 
 const char* name_of(End end)
 {
@@ -49,16 +86,44 @@ Index context_limit(const models::NetworkConfig& config)
     return -1;
 }
 
+void SavedState::add(const Token* ids, Index n)
+{
+    for (Index i = 0; i < n; ++i) {
+        auto word = static_cast<std::uint32_t>(ids[i]);
+        for (int byte = 0; byte < 4; ++byte, word >>= 8) {
+            prefix = (prefix ^ (word & 0xFFU)) * 0x100000001b3U;
+        }
+    }
+    count += n;
+    const Index kept = std::min<Index>(n, tail_tokens);
+    tail.insert(tail.end(), ids + (n - kept), ids + n);
+    tail.erase(tail.begin(), tail.end() - static_cast<std::ptrdiff_t>(std::min(tail.size(), tail_tokens)));
+}
+
 /// One sequence under way.
 template <class T>
 struct Generator<T>::Row {
+    const Prompt* prompt = nullptr;
     Continuation result;
     Random random;
-    std::unique_ptr<models::Tokenizer::Printer> printer;
-    std::size_t shown = 0;                       // bytes of result.text that the sink has seen
-    Index next = 0;                              // the token just drawn
+    std::unique_ptr<models::Tokenizer::Printer> printer = nullptr;
+    std::size_t shown = 0;                       // bytes of result.text that the receiver has seen
+    Index limit = 0;                             // tokens that may be drawn
+    Index seen = 0;                              // tokens that the state has seen
+    Token next = 0;                              // the token just drawn
     double logprob = 0.0;
-    bool done = false;
+    bool closing = false;                        // at its end, but its last token has to be in the state to be kept
+};
+
+template <class T>
+struct Generator<T>::Run {
+    const Receiver& receiver;
+    const Control& control;
+    std::vector<Row> rows;                       // those under way, in the order of the state
+    std::vector<Index> free;                     // places of the state whose sequence is at its end
+    std::optional<NetworkState> state;
+    Buffer<T> logits;                            // [batch, vocabulary]
+    std::vector<Index> tokens;
 };
 
 template <class T>
@@ -67,10 +132,41 @@ Generator<T>::Generator(const models::Network<T>& network, const models::Tokeniz
     : network_(network), tokenizer_(tokenizer), special_(std::move(special)), options_(std::move(options)),
       allowed_(drawable(tokenizer, network.config().vocabulary))
 {
+    for (const std::string& stop : options_.stops) {
+        STILLHOUSE_CHECK(!stop.empty());
+        longest_stop_ = std::max(longest_stop_, stop.size());
+    }
 }
 
 template <class T>
-void Generator<T>::choose(std::vector<Row>& rows, Matrix<const T> logits) const
+typename Generator<T>::Row Generator<T>::begin_row(const Prompt& prompt, bool saves) const
+{
+    const SavedState* from = prompt.from;
+    const Index number = from != nullptr ? from->number : prompt.number;
+    Row row{&prompt, {}, Random(options_.seed, prompt_streams + static_cast<std::uint64_t>(number))};
+    row.result.number = prompt.number;
+    row.seen = (from != nullptr ? from->count : 0) + static_cast<Index>(prompt.ids.size());
+    // The last token needs no position, for it is never fed back, unless the state behind it is kept.
+    const Index positions = context_limit(network_.config());
+    row.limit = positions < 0 ? options_.tokens : std::min(options_.tokens, positions - row.seen + (saves ? 0 : 1));
+    if (from != nullptr) {
+        row.random.seek(from->drawn);
+    }
+    if (tokenizer_ != nullptr) {
+        // The prompt goes through the printer too, so that spaces between it and the continuation are right.
+        row.printer = std::make_unique<models::Tokenizer::Printer>(*tokenizer_, true);
+        for (const Token id : from != nullptr ? from->tail : std::vector<Token>()) {
+            row.printer->put(id);
+        }
+        for (const Token id : prompt.ids) {
+            row.printer->put(id);
+        }
+    }
+    return row;
+}
+
+template <class T>
+void Generator<T>::draw(std::vector<Row>& rows, Matrix<const T> logits) const
 {
     std::vector<double> totals(rows.size());
     if (options_.logprobs) {
@@ -78,6 +174,9 @@ void Generator<T>::choose(std::vector<Row>& rows, Matrix<const T> logits) const
     }
     network_.ops().pool().for_each(static_cast<Index>(rows.size()), [&](Index i) {
         Row& row = rows[static_cast<std::size_t>(i)];
+        if (row.closing || row.limit <= 0) {
+            return;
+        }
         const T* values = logits.row(i);
         row.next = models::sample(values, logits.cols, allowed_, options_.sampling, row.random);
         if (options_.logprobs) {
@@ -86,65 +185,138 @@ void Generator<T>::choose(std::vector<Row>& rows, Matrix<const T> logits) const
     });
 }
 
+/// Where the first stop text begins in a text of which `before` bytes have been looked at, or npos.
+template <class T>
+std::size_t Generator<T>::stop_in(const std::string& text, std::size_t before) const
+{
+    // Only the new text can complete a stop text, together with what is long enough to be its beginning.
+    const std::size_t from = before > longest_stop_ ? before - longest_stop_ : 0;
+    std::size_t cut = std::string::npos;
+    for (const std::string& stop : options_.stops) {
+        cut = std::min(cut, text.find(stop, from));
+    }
+    return cut;
+}
+
+/// How much of a text cannot turn out to be the beginning of a stop text.
+template <class T>
+std::size_t Generator<T>::certain(const std::string& text) const
+{
+    std::size_t certain = text.size();
+    for (const std::string& stop : options_.stops) {
+        for (std::size_t n = std::min(stop.size() - 1, text.size()); n > 0; --n) {
+            if (text.compare(text.size() - n, n, stop, 0, n) == 0) {
+                certain = std::min(certain, text.size() - n);
+                break;
+            }
+        }
+    }
+    return certain;
+}
+
 /// Takes the token that was drawn; false when the row is at its end.
 template <class T>
-bool Generator<T>::accept(Row& row, const Sink& sink, Index limit) const
+bool Generator<T>::accept(Row& row, const Receiver& receiver) const
 {
     Continuation& result = row.result;
-    const Token id = static_cast<Token>(row.next);
-    if (special_.ends(id) && !options_.ignore_end) {
+    if (special_.ends(row.next) && !options_.ignore_end) {
         result.end = End::end_of_text;
         return false;
     }
-    result.ids.push_back(id);
+    result.ids.push_back(row.next);
     if (options_.logprobs) {
         result.logprobs.push_back(row.logprob);
     }
     if (row.printer) {
-        // Only the new text can complete a stop text, together with what is long enough to be its beginning.
-        std::size_t longest = 0;
-        for (const std::string& stop : options_.stops) {
-            longest = std::max(longest, stop.size());
-        }
         const std::size_t before = result.text.size();
-        result.text += row.printer->put(id);
-        const std::size_t from = before > longest ? before - longest : 0;
-        std::size_t cut = std::string::npos;
-        for (const std::string& stop : options_.stops) {
-            cut = std::min(cut, result.text.find(stop, from));
-        }
-        if (cut != std::string::npos) {
+        result.text += row.printer->put(row.next);
+        if (const std::size_t cut = stop_in(result.text, before); cut != std::string::npos) {
             result.text.resize(cut);
             result.end = End::stop;
             return false;
         }
-        if (sink) {
-            // What may still turn out to be the beginning of a stop text waits.
-            std::size_t certain = result.text.size();
-            for (const std::string& stop : options_.stops) {
-                for (std::size_t n = std::min(stop.size() - 1, result.text.size()); n > 0; --n) {
-                    if (result.text.compare(result.text.size() - n, n, stop, 0, n) == 0) {
-                        certain = std::min(certain, result.text.size() - n);
-                        break;
-                    }
-                }
-            }
-            if (certain > row.shown) {
-                sink(result.text.substr(row.shown, certain - row.shown), id);
-                row.shown = certain;
-            }
+        if (const std::size_t end = receiver.piece ? certain(result.text) : 0; end > row.shown) {
+            receiver.piece(result.text.substr(row.shown, end - row.shown));
+            row.shown = end;
         }
     }
-    return static_cast<Index>(result.ids.size()) < limit;
+    return static_cast<Index>(result.ids.size()) < row.limit;
 }
 
 template <class T>
-void Generator<T>::prefill(const std::vector<const Prompt*>& prompts, models::NetworkState& state, Matrix<T> logits,
+SavedState Generator<T>::keep(const Row& row, const NetworkState& state, Index place, const T* logits) const
+{
+    SavedState kept;
+    if (row.prompt->from != nullptr) {
+        const SavedState& from = *row.prompt->from;
+        kept.count = from.count;
+        kept.prefix = from.prefix;
+        kept.tail = from.tail;
+        kept.number = from.number;
+    } else {
+        kept.number = row.prompt->number;
+    }
+    kept.execution = options_.execution;
+    kept.drawn = row.random.position();
+    kept.add(row.prompt->ids.data(), static_cast<Index>(row.prompt->ids.size()));
+    // Up to where the state has come: a stop text or an end that was drawn is not in it.
+    kept.add(row.result.ids.data(), row.seen - kept.count);
+    if (state.batch == 1) {
+        for (const auto& layer : state.layers) {
+            kept.layers.push_back(layer->save());
+        }
+    } else {
+        NetworkState alone = network_.start(1, options_.execution);
+        take(alone, 0, state, place);
+        for (const auto& layer : alone.layers) {
+            kept.layers.push_back(layer->save());
+        }
+    }
+    kept.logits.assign(logits, logits + network_.config().vocabulary);
+    return kept;
+}
+
+template <class T>
+void Generator<T>::finish(Run& run, Row& row, const NetworkState& state, Index place, const T* logits)
+{
+    Continuation& result = row.result;
+    if (row.printer && result.end != End::stop) {
+        result.text += row.printer->finish();
+    }
+    if (run.receiver.piece && result.text.size() > row.shown) {
+        run.receiver.piece(result.text.substr(row.shown));
+    }
+    result.context_full = result.end == End::length && row.limit < options_.tokens;
+    stats_.decode_tokens += static_cast<Index>(result.ids.size());
+    if (run.receiver.save) {
+        run.receiver.save(result.number, keep(row, state, place, logits));
+    }
+    if (run.receiver.each) {
+        run.receiver.each(result);
+    }
+}
+
+/// What follows when a row has drawn: true when it is at its end and has been told of.
+template <class T>
+bool Generator<T>::finish_drawn(Run& run, Row& row, const NetworkState& state, Index place, const T* logits)
+{
+    const bool goes_on = !row.closing && row.limit > 0 && accept(row, run.receiver);
+    const bool drew_all = !row.closing && row.limit > 0 && !goes_on && row.result.end == End::length;
+    if (goes_on || (drew_all && run.receiver.save)) {
+        row.closing = !goes_on;
+        return false;
+    }
+    finish(run, row, state, place, logits);
+    return true;
+}
+
+template <class T>
+void Generator<T>::prefill(const std::vector<const Prompt*>& prompts, NetworkState& state, Matrix<T> logits,
                            const Control& control)
 {
     const Clock clock;
-    const Index length = static_cast<Index>(prompts.front()->ids.size());
-    const Index batch = static_cast<Index>(prompts.size());
+    const auto length = static_cast<Index>(prompts.front()->ids.size());
+    const auto batch = static_cast<Index>(prompts.size());
     std::vector<Index> tokens;
     for (Index begin = 0; begin < length; begin += prefill_piece) {
         control.throw_if_stopped();
@@ -160,178 +332,182 @@ void Generator<T>::prefill(const std::vector<const Prompt*>& prompts, models::Ne
     stats_.prefill_s += clock.seconds();
 }
 
+/// Prompts of one length from their beginning, or a lone one behind its saved state: up to their first token.
 template <class T>
-std::vector<Continuation> Generator<T>::run_batch(const std::vector<const Prompt*>& prompts, const Sink& sink,
-                                                  const SavedState* from, SavedState* to, const Control& control)
+void Generator<T>::begin_together(Run& run, const std::vector<const Prompt*>& prompts)
 {
     const Index vocabulary = network_.config().vocabulary;
-    const Index before = from == nullptr ? 0 : static_cast<Index>(from->tokens.size());
-    const Index length = before + static_cast<Index>(prompts.front()->ids.size());
-    // The last token needs no position, for it is never fed back, unless the state behind it is kept.
-    const Index positions = context_limit(network_.config());
-    const Index limit = positions < 0 ? options_.tokens
-                                      : std::min(options_.tokens, positions - length + (to != nullptr ? 0 : 1));
-
+    const auto n = static_cast<Index>(prompts.size());
     std::vector<Row> rows;
     for (const Prompt* prompt : prompts) {
-        rows.push_back({{},
-                        Random(options_.seed, prompt_streams + static_cast<std::uint64_t>(prompt->number)),
-                        {},
-                        0,
-                        0,
-                        0.0,
-                        false});
-        Row& row = rows.back();
-        row.result.number = prompt->number;
-        if (tokenizer_ != nullptr) {
-            // The prompt goes through the printer too, so that spaces between it and the continuation are right.
-            row.printer = std::make_unique<models::Tokenizer::Printer>(*tokenizer_, true);
-            if (from != nullptr) {
-                for (const Index id : from->tokens) {
-                    row.printer->put(static_cast<Token>(id));
-                }
-            }
-            for (const Index id : prompt->ids) {
-                row.printer->put(static_cast<Token>(id));
-            }
-        }
+        rows.push_back(begin_row(*prompt, static_cast<bool>(run.receiver.save)));
     }
-    std::vector<Continuation> results(rows.size());
-    std::vector<std::size_t> places(rows.size());        // of each row among the results
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        places[i] = i;
-    }
-
-    models::NetworkState state = network_.start(static_cast<Index>(rows.size()), options_.execution);
-    Buffer<T> logits(static_cast<Index>(rows.size()) * vocabulary);
-    if (from != nullptr) {
-        rows.front().random.seek(from->drawn);
+    NetworkState state = network_.start(n, options_.execution);
+    Buffer<T> logits(n * vocabulary);
+    if (const SavedState* from = prompts.front()->from) {
+        STILLHOUSE_CHECK(n == 1 && from->layers.size() == state.layers.size() &&
+                         static_cast<Index>(from->logits.size()) == vocabulary);
         for (std::size_t i = 0; i < state.layers.size(); ++i) {
-            state.layers[i]->load(from->layers.at(i));
+            with_context("layer " + std::to_string(i), [&] { state.layers[i]->load(from->layers[i]); });
         }
-        state.position = before;
+        state.position = from->count;
         std::transform(from->logits.begin(), from->logits.end(), logits.begin(),
                        [](double x) { return static_cast<T>(x); });
     }
     if (!prompts.front()->ids.empty()) {
-        prefill(prompts, state, {logits.data(), static_cast<Index>(rows.size()), vocabulary}, control);
+        prefill(prompts, state, {logits.data(), n, vocabulary}, run.control);
     }
+    stats_.state_bytes = std::max(stats_.state_bytes, state.bytes_per_sequence());
+    draw(rows, Matrix<const T>(logits.data(), n, vocabulary));
+    if (stats_.first_token_s == 0.0) {
+        stats_.first_token_s = seconds_since_start();
+    }
+    std::vector<Index> going;
+    std::vector<Row> left;
+    for (Index i = 0; i < n; ++i) {
+        Row& row = rows[static_cast<std::size_t>(i)];
+        if (!finish_drawn(run, row, state, i, logits.data() + i * vocabulary)) {
+            going.push_back(i);
+            left.push_back(std::move(row));
+        }
+    }
+    if (!left.empty()) {
+        select(state, going);
+        join(run, std::move(state), std::move(left));
+    }
+}
 
-    const Clock clock;
-    std::vector<Index> last_tokens;
-    while (limit > 0 && !rows.empty()) {
-        control.throw_if_stopped();
-        choose(rows, {logits.data(), static_cast<Index>(rows.size()), vocabulary});
-        std::vector<Index> going;
-        std::vector<Row> remaining;
-        std::vector<std::size_t> remaining_places;
-        last_tokens.clear();
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            Row& row = rows[i];
-            row.done = !accept(row, sink, limit);
-            if (row.done && row.printer && row.result.end != End::stop) {
-                row.result.text += row.printer->finish();
-            }
-            // A state to be saved has seen every token of the text.
-            const bool feed = !row.done || (to != nullptr && row.result.end == End::length);
-            if (feed) {
-                last_tokens.push_back(row.next);
-            }
-            if (row.done) {
-                row.result.context_full = row.result.end == End::length && limit < options_.tokens;
-                if (sink && row.result.text.size() > row.shown) {
-                    sink(row.result.text.substr(row.shown), static_cast<Token>(row.next));
-                }
-                stats_.decode_tokens += static_cast<Index>(row.result.ids.size());
-                results[places[i]] = std::move(row.result);
-                if (to != nullptr) {
-                    to->drawn = row.random.position();
-                }
+/// Rows that have begun, into the places that are free and behind the last.
+template <class T>
+void Generator<T>::join(Run& run, NetworkState state, std::vector<Row> rows)
+{
+    if (run.rows.size() == run.free.size()) {            // nobody else is under way
+        run.state = std::move(state);
+        run.rows = std::move(rows);
+        run.free.clear();
+        return;
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        Index place = static_cast<Index>(run.rows.size());
+        if (run.free.empty()) {
+            run.rows.push_back(std::move(rows[i]));
+        } else {
+            place = run.free.back();
+            run.free.pop_back();
+            run.rows[static_cast<std::size_t>(place)] = std::move(rows[i]);
+        }
+        take(*run.state, place, state, static_cast<Index>(i));
+    }
+}
+
+/// As many of the waiting prompts as there is room for, those of one length together.
+template <class T>
+void Generator<T>::begin(Run& run, Waiting& waiting)
+{
+    const auto under_way = [&] { return static_cast<Index>(run.rows.size() - run.free.size()); };
+    const bool mixes = run.state && mixes_lengths(*run.state);
+    const Index most = run.receiver.save && run.state && !mixes ? 1 : options_.batch;
+    while (!waiting.empty() && under_way() < most && (mixes || under_way() == 0)) {
+        run.control.throw_if_stopped();
+        const Prompt* first = waiting.front();
+        const Index length = std::max<Index>(1, static_cast<Index>(first->ids.size()));
+        Index room = std::min(most - under_way(), std::max<Index>(1, prefill_tokens / std::min(length, prefill_piece)));
+        room = first->from != nullptr ? 1 : room;
+        // Where lengths cannot be mixed, those of one length are looked for further away.
+        Index in_sight = mixes ? most - under_way() : 8 * options_.batch;
+        std::vector<const Prompt*> together;
+        for (auto next = waiting.begin();
+             next != waiting.end() && in_sight > 0 && static_cast<Index>(together.size()) < room; --in_sight) {
+            const bool fits = (*next)->ids.size() == first->ids.size() && ((*next)->from == nullptr || *next == first);
+            if (fits) {
+                together.push_back(*next);
+                next = waiting.erase(next);
             } else {
-                going.push_back(static_cast<Index>(i));
-                remaining.push_back(std::move(row));
-                remaining_places.push_back(places[i]);
+                ++next;
             }
         }
-        stats_.state_bytes = std::max(stats_.state_bytes, state.bytes_per_sequence());
-        const bool shrunk = !going.empty() && going.size() < rows.size();
-        if (shrunk) {
-            for (auto& layer : state.layers) {
-                layer->select(going);
-            }
-            state.batch = static_cast<Index>(going.size());
+        begin_together(run, together);
+        if (!mixes) {
+            return;
         }
-        rows = std::move(remaining);
-        places = std::move(remaining_places);
-        if (!last_tokens.empty()) {
-            network_.step(last_tokens.data(), state,
-                          {logits.data(), static_cast<Index>(last_tokens.size()), vocabulary});
+    }
+}
+
+/// The next token of every row under way.
+template <class T>
+void Generator<T>::step(Run& run)
+{
+    const Clock clock;
+    const Index vocabulary = network_.config().vocabulary;
+    const auto n = static_cast<Index>(run.rows.size());
+    if (run.logits.size() < n * vocabulary) {
+        run.logits = Buffer<T>(n * vocabulary);
+    }
+    run.tokens.clear();
+    run.state->position = 0;
+    for (const Row& row : run.rows) {
+        run.tokens.push_back(row.next);
+        run.state->position = std::max(run.state->position, row.seen);
+    }
+    const Matrix<T> logits(run.logits.data(), n, vocabulary);
+    for (Row& row : run.rows) {
+        ++row.seen;
+    }
+    if (options_.sampling.certain() && !options_.logprobs && !run.receiver.save) {
+        models::Likeliest<T> likeliest(allowed_, n);
+        network_.step(run.tokens.data(), *run.state, likeliest);
+        for (Index i = 0; i < n; ++i) {
+            Row& row = run.rows[static_cast<std::size_t>(i)];
+            row.next = likeliest.of(i);
+            row.random.uniform();                        // as any other draw
+        }
+    } else {
+        network_.step(run.tokens.data(), *run.state, logits);
+        draw(run.rows, logits);
+    }
+    ++stats_.steps;
+    stats_.stepped_tokens += n;
+    stats_.state_bytes = std::max(stats_.state_bytes, run.state->bytes_per_sequence());
+    for (Index i = 0; i < n; ++i) {
+        if (finish_drawn(run, run.rows[static_cast<std::size_t>(i)], *run.state, i, logits.row(i))) {
+            run.free.push_back(i);
         }
     }
     stats_.decode_s += clock.seconds();
-    stats_.state_bytes = std::max(stats_.state_bytes, state.bytes_per_sequence());
-    if (limit <= 0) {
-        for (std::size_t i = 0; i < rows.size(); ++i) {
-            rows[i].result.context_full = options_.tokens > 0;
-            results[places[i]] = std::move(rows[i].result);
-        }
-        if (to != nullptr) {
-            to->drawn = from != nullptr ? from->drawn : 0;
-        }
-    }
-    if (to != nullptr) {
-        to->execution = options_.execution;
-        to->tokens = from == nullptr ? std::vector<Index>() : from->tokens;
-        to->tokens.insert(to->tokens.end(), prompts.front()->ids.begin(), prompts.front()->ids.end());
-        // Up to where the state has come: a stop text or an end that was drawn is not in it.
-        const std::vector<Token>& ids = results.front().ids;
-        to->tokens.insert(to->tokens.end(), ids.begin(),
-                          ids.begin() + (state.position - static_cast<Index>(to->tokens.size())));
-        to->layers.clear();
-        for (const auto& layer : state.layers) {
-            to->layers.push_back(layer->save());
-        }
-        to->logits.assign(logits.begin(), logits.end());
-    }
-    return results;
 }
 
 template <class T>
-Continuation Generator<T>::run_one(const Prompt& prompt, const Sink& sink, const SavedState* from, SavedState* to,
-                                   const Control& control)
+void Generator<T>::run(const std::vector<Prompt>& prompts, const Receiver& receiver, const Control& control)
 {
-    return std::move(run_batch({&prompt}, sink, from, to, control).front());
-}
-
-template <class T>
-void Generator<T>::run(const std::vector<Prompt>& prompts, const std::function<void(const Continuation&)>& each,
-                       const Control& control)
-{
-    // Prompts of one length run together: a window of several batches is sorted by length, its results put in order.
-    const std::size_t window = static_cast<std::size_t>(options_.batch) * 8;
-    for (std::size_t begin = 0; begin < prompts.size(); begin += window) {
-        const std::size_t end = std::min(prompts.size(), begin + window);
-        std::map<std::size_t, std::vector<const Prompt*>> by_length;
-        for (std::size_t i = begin; i < end; ++i) {
-            by_length[prompts[i].ids.size()].push_back(&prompts[i]);
+    Waiting waiting;
+    for (const Prompt& prompt : prompts) {
+        waiting.push_back(&prompt);
+    }
+    Run run{receiver, control, {}, {}, {}, {}, {}};
+    run.state = network_.start(1, options_.execution);   // tells whether lengths can be mixed; nobody is in it
+    for (;;) {
+        control.throw_if_stopped();
+        begin(run, waiting);
+        if (run.free.size() == run.rows.size()) {
+            if (waiting.empty()) {
+                return;
+            }
+            continue;
         }
-        std::vector<Continuation> results(end - begin);
-        for (const auto& [length, group] : by_length) {
-            for (std::size_t i = 0; i < group.size(); i += static_cast<std::size_t>(options_.batch)) {
-                const std::size_t n = std::min(group.size() - i, static_cast<std::size_t>(options_.batch));
-                const std::vector<const Prompt*> batch(group.begin() + static_cast<std::ptrdiff_t>(i),
-                                                       group.begin() + static_cast<std::ptrdiff_t>(i + n));
-                std::vector<Continuation> done = run_batch(batch, {}, nullptr, nullptr, control);
-                for (std::size_t j = 0; j < n; ++j) {
-                    results[static_cast<std::size_t>(batch[j] - prompts.data()) - begin] = std::move(done[j]);
+        if (!run.free.empty()) {                         // nobody waits for these places
+            std::vector<Index> going;
+            std::vector<Row> left;
+            for (Index i = 0; i < static_cast<Index>(run.rows.size()); ++i) {
+                if (std::find(run.free.begin(), run.free.end(), i) == run.free.end()) {
+                    going.push_back(i);
+                    left.push_back(std::move(run.rows[static_cast<std::size_t>(i)]));
                 }
             }
+            select(*run.state, going);
+            run.rows = std::move(left);
+            run.free.clear();
         }
-        for (const Continuation& result : results) {
-            if (each) {
-                each(result);
-            }
-        }
+        step(run);
     }
 }
 

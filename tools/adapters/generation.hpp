@@ -9,7 +9,9 @@
 #include "tools/adapters/model_config.hpp"
 
 #include <cstdint>
+#include <deque>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +20,7 @@ namespace stillhouse::adapters {
 struct GenerationOptions {
     Index tokens = 128;                          // at most, of each prompt
     bool ignore_end = false;                     // go on after the end of text
-    std::vector<std::string> stops;              // a text that ends the continuation and is not part of it
+    std::vector<std::string> stops;              // a text that ends the continuation and is not part of it; UTF-8
     models::Sampling sampling;
     std::uint64_t seed = 0;
     bool logprobs = false;
@@ -29,9 +31,28 @@ struct GenerationOptions {
 enum class End { length, end_of_text, stop };
 const char* name_of(End end);                    // "length", "end_of_text", "stop"
 
+/// One sequence at rest: the state behind its tokens and the logits that the next one is drawn from. Of the tokens
+/// themselves only how many they were, a hash of all of them, and the last few, for the sake of a character that they
+/// leave unfinished.
+struct SavedState {
+    static constexpr std::size_t tail_tokens = 64;
+
+    models::Execution execution = models::Execution::recurrent;
+    Index number = 0;                            // of the prompt: decides which random numbers are taken
+    std::uint64_t drawn = 0;                     // words of the random generator used so far
+    Index count = 0;
+    std::uint64_t prefix = 0xcbf29ce484222325U;  // FNV-1a over the ids, 32 bits each
+    std::vector<Token> tail;                     // at most tail_tokens
+    std::vector<std::vector<std::byte>> layers;
+    std::vector<double> logits;
+
+    void add(const Token* ids, Index n);         // to count, prefix and tail
+};
+
 struct Prompt {
     Index number = 0;                            // decides which random numbers its continuation takes
-    std::vector<Index> ids;
+    std::vector<Token> ids;
+    const SavedState* from = nullptr;            // the prompt continues its text and may be empty
 };
 
 /// The end-of-text token and the stop text are not part of it.
@@ -48,21 +69,17 @@ struct GenerationStats {
     Index prefill_tokens = 0;
     double prefill_s = 0.0;
     Index decode_tokens = 0;
-    double decode_s = 0.0;
+    Index steps = 0, stepped_tokens = 0;         // a step takes one token of each sequence under way
+    double decode_s = 0.0;                       // of the steps and of drawing
+    double first_token_s = 0.0;                  // since the program began
     Index state_bytes = 0;                       // of one sequence at its longest
-};
-
-/// One sequence at rest: its tokens, the state behind them, the logits that the next token is drawn from.
-struct SavedState {
-    models::Execution execution = models::Execution::recurrent;
-    std::vector<Index> tokens;
-    std::uint64_t drawn = 0;                     // words of the random generator used so far
-    std::vector<std::vector<std::byte>> layers;
-    std::vector<double> logits;
 };
 
 /// Positions after which attention layers (or kept heads) cannot go on; -1 when nothing limits the length.
 Index context_limit(const models::NetworkConfig& config);
+
+/// Seconds since the program was loaded.
+double seconds_since_start();
 
 template <class T>
 class Generator {
@@ -71,37 +88,48 @@ public:
     Generator(const models::Network<T>& network, const models::Tokenizer* tokenizer, SpecialTokens special,
               GenerationOptions options);
 
-    /// Pieces of the text of a lone prompt as they become certain.
-    using Sink = std::function<void(const std::string& piece, Token id)>;
+    /// What becomes of the results; each may be empty.
+    struct Receiver {
+        /// Pieces of the text of a lone prompt as they become certain: whole characters.
+        std::function<void(const std::string& piece)> piece;
+        std::function<void(const Continuation&)> each;
+        /// The state behind the prompt and its continuation, up to a stop text or an end that was drawn.
+        std::function<void(Index prompt, SavedState)> save;
+    };
 
-    /// Continues every prompt; results in the order given. Prompts of equal length share a batch; a text depends
-    /// neither on the batch nor on its neighbours. `each` (may be empty) receives results as soon as they and those
-    /// before them are there. Error{bad_data} naming a prompt that is empty, longer than the context, or has foreign
-    /// ids.
-    void run(const std::vector<Prompt>& prompts, const std::function<void(const Continuation&)>& each,
-             const Control& control);
-
-    /// One prompt, shown as it comes, from `from` when given (the prompt then continues its text and may be empty),
-    /// leaving its state in `to` when given.
-    Continuation run_one(const Prompt& prompt, const Sink& sink, const SavedState* from, SavedState* to,
-                         const Control& control);
+    /// Continues every prompt; `each` and `save` are told as soon as one is at its end, whatever its place. Where the
+    /// mixers can step sequences of different lengths together, the next prompt begins as soon as another ends; else
+    /// prompts of one length form a batch. A text depends neither on the batch nor on its neighbours.
+    void run(const std::vector<Prompt>& prompts, const Receiver& receiver, const Control& control);
 
     const GenerationStats& stats() const { return stats_; }
 
 private:
     struct Row;
-    std::vector<Continuation> run_batch(const std::vector<const Prompt*>& prompts, const Sink& sink,
-                                        const SavedState* from, SavedState* to, const Control& control);
+    struct Run;                                  // of one call of `run`
+    using Waiting = std::deque<const Prompt*>;
+
+    Row begin_row(const Prompt& prompt, bool saves) const;
+    void begin(Run& run, Waiting& waiting);
+    void begin_together(Run& run, const std::vector<const Prompt*>& prompts);
     void prefill(const std::vector<const Prompt*>& prompts, models::NetworkState& state, Matrix<T> logits,
                  const Control& control);
-    void choose(std::vector<Row>& rows, Matrix<const T> logits) const;
-    bool accept(Row& row, const Sink& sink, Index limit) const;
+    void join(Run& run, models::NetworkState state, std::vector<Row> rows);
+    void step(Run& run);
+    void draw(std::vector<Row>& rows, Matrix<const T> logits) const;
+    bool accept(Row& row, const Receiver& receiver) const;
+    std::size_t stop_in(const std::string& text, std::size_t before) const;
+    std::size_t certain(const std::string& text) const;
+    bool finish_drawn(Run& run, Row& row, const models::NetworkState& state, Index place, const T* logits);
+    void finish(Run& run, Row& row, const models::NetworkState& state, Index place, const T* logits);
+    SavedState keep(const Row& row, const models::NetworkState& state, Index place, const T* logits) const;
 
     const models::Network<T>& network_;
     const models::Tokenizer* tokenizer_;
     SpecialTokens special_;
     GenerationOptions options_;
-    std::vector<bool> allowed_;
+    models::Drawable allowed_;
+    std::size_t longest_stop_ = 0;
     GenerationStats stats_;
 };
 

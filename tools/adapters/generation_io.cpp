@@ -1,35 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompts, results and states.
+// Prompts and results.
 #include "tools/adapters/generation_io.hpp"
 
-#include "formats/json.hpp"
 #include "libcore/base/error.hpp"
+#include "tools/adapters/prompts_file.hpp"
 #include "tools/adapters/samples.hpp"
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <chrono>
-#include <cstring>
 
 namespace stillhouse::adapters {
 
 namespace {
-
-constexpr std::array<std::pair<models::Execution, const char*>, 3> executions{
-    {{models::Execution::recurrent, "recurrent"},
-     {models::Execution::exact_original, "exact"},
-     {models::Execution::exact_modes, "exact, filters of the modes"}}};
-
-std::string text_attribute(const formats::StreamInfo& info, std::string_view key)
-{
-    for (const auto& [name, value] : info.attributes) {
-        if (name == key) {
-            return value.text();
-        }
-    }
-    throw_error(ErrorCode::bad_data, "no attribute " + std::string(key) + ": expected a state that generate saved");
-}
 
 void check_prompt(const Prompt& prompt, const models::NetworkConfig& config)
 {
@@ -41,58 +23,35 @@ void check_prompt(const Prompt& prompt, const models::NetworkConfig& config)
         }
     }
     const Index limit = context_limit(config);
-    if (limit >= 0 && static_cast<Index>(prompt.ids.size()) > limit) {
-        throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": " +
-                                             std::to_string(prompt.ids.size()) +
+    const Index before = prompt.from != nullptr ? prompt.from->count : 0;
+    const Index length = before + static_cast<Index>(prompt.ids.size());
+    if (limit >= 0 && length > limit) {
+        throw_error(ErrorCode::bad_data, "prompt " + std::to_string(prompt.number) + ": " + std::to_string(length) +
                                              " tokens, but attention has positions for " + std::to_string(limit) +
                                              "; shorten the prompt");
     }
 }
 
-/// The lines of a text, without their ends; the last may lack its own.
-std::vector<std::string> lines_of(std::string_view text)
+/// A text that comes in pieces, encoded as it comes: its ids alone are kept.
+std::vector<Token> encode_file(formats::Fd input, const models::Tokenizer& tokenizer,
+                               models::Tokenizer::Special special, Index* replaced)
 {
-    std::vector<std::string> lines;
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
-        if (!line.empty() && line.back() == '\r') {
-            line.remove_suffix(1);
-        }
-        lines.emplace_back(line);
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    models::Tokenizer::Stream stream(tokenizer, special);
+    std::vector<Token> ids;
+    std::vector<char> block(std::size_t{1} << 16);
+    while (const std::size_t n = input.read_full(reinterpret_cast<std::byte*>(block.data()), block.size())) {
+        stream.feed({block.data(), n}, ids);
     }
-    return lines;
-}
-
-/// Bytes a second that all threads together read from memory, best of three passes over more than any cache holds.
-double read_limit(ThreadPool& pool)
-{
-    constexpr Index n_words = Index{1} << 25;            // 256 MiB
-    constexpr Index piece = Index{1} << 16;
-    Buffer<std::uint64_t> words(n_words);
-    std::vector<std::uint64_t> sums(static_cast<std::size_t>(n_words / piece));
-    double best = 0.0;
-    for (int pass = 0; pass < 3; ++pass) {
-        const auto start = std::chrono::steady_clock::now();
-        pool.for_each(n_words / piece, [&](Index i) {
-            std::uint64_t sum = 0;
-            for (Index j = 0; j < piece; ++j) {
-                sum += words[i * piece + j];
-            }
-            sums[static_cast<std::size_t>(i)] += sum;    // keeps the loop from being removed
-        });
-        const double s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        best = std::max(best, static_cast<double>(n_words) * 8.0 / s);
-    }
-    return sums.front() == 0 ? best : 0.0;
+    stream.finish(ids);
+    *replaced += stream.replaced();
+    return ids;
 }
 
 }  // namespace
 
-std::vector<Index> parse_ids(std::string_view list)
+std::vector<Token> parse_ids(std::string_view list)
 {
-    std::vector<Index> ids;
+    std::vector<Token> ids;
     std::size_t i = 0;
     const auto skip_blanks = [&] {
         while (i < list.size() && (list[i] == ' ' || list[i] == '\n')) {
@@ -100,7 +59,7 @@ std::vector<Index> parse_ids(std::string_view list)
         }
     };
     for (skip_blanks(); i < list.size(); skip_blanks()) {
-        Index id = 0;
+        Token id = 0;
         const auto [end, error] = std::from_chars(list.data() + i, list.data() + list.size(), id);
         i = static_cast<std::size_t>(end - list.data());
         skip_blanks();
@@ -133,31 +92,49 @@ std::string join_ids(const std::vector<Token>& ids)
     return text;
 }
 
-std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokenizer* tokenizer,
-                                 const SpecialTokens& special, const models::NetworkConfig& config, Index* replaced)
+std::vector<Prompt> make_prompts(const PromptInput& input, const std::vector<SavedState>& states,
+                                 const models::Tokenizer* tokenizer, const SpecialTokens& special,
+                                 const models::NetworkConfig& config, Index* replaced)
 {
-    const auto encode = [&](std::string_view text) -> std::vector<Index> {
+    const bool continues = !states.empty();
+    const auto needed = [&]() -> const models::Tokenizer& {
         if (tokenizer == nullptr) {
-            if (text.empty()) {
-                return {};
-            }
             throw_error(ErrorCode::bad_data, "the model has no tokenizer.json: give --prompt-ids LIST and --ids");
         }
-        using Special = models::Tokenizer::Special;
-        const std::vector<Token> ids =
-            tokenizer->encode(text, input.continues ? Special::plain : Special::add, replaced);
-        return {ids.begin(), ids.end()};
+        return *tokenizer;
     };
+    using Special = models::Tokenizer::Special;
+    const Special add = continues ? Special::plain : Special::add;
     std::vector<Prompt> prompts;
+    const auto append = [&](std::vector<Token> ids) {
+        prompts.push_back({static_cast<Index>(prompts.size()), std::move(ids), nullptr});
+    };
     if (input.kind == PromptInput::Kind::lines) {
-        for (const std::string& line : lines_of(input.content)) {
-            prompts.push_back({static_cast<Index>(prompts.size()), encode(line)});
-        }
+        formats::Fd file = input.open();
+        const std::string name = file.name();
+        const std::string text = read_all(std::move(file));
+        with_context(name, [&] {
+            for_each_prompt(text, continues, [&](Index, std::string_view line) {
+                append(line.empty() && continues ? std::vector<Token>() : needed().encode(line, add, replaced));
+            });
+        });
+    } else if (input.kind == PromptInput::Kind::ids) {
+        append(parse_ids(input.content));
+    } else if (input.open) {
+        append(encode_file(input.open(), needed(), add, replaced));
     } else {
-        prompts.push_back({0, input.kind == PromptInput::Kind::ids ? parse_ids(input.content) : encode(input.content)});
+        append(input.content.empty() && tokenizer == nullptr ? std::vector<Token>()
+                                                             : needed().encode(input.content, add, replaced));
+    }
+    if (continues && states.size() != prompts.size()) {
+        throw_error(ErrorCode::bad_data, std::to_string(states.size()) + " states for " +
+                                             std::to_string(prompts.size()) +
+                                             " prompts; give --prompts-file with a line for each state");
     }
     for (Prompt& prompt : prompts) {
-        if (prompt.ids.empty() && !input.continues) {
+        if (continues) {
+            prompt.from = &states[static_cast<std::size_t>(prompt.number)];
+        } else if (prompt.ids.empty()) {
             if (special.first < 0) {
                 throw_error(ErrorCode::bad_data,
                             "the prompt is empty and config.json has no bos_token_id to begin with");
@@ -167,41 +144,6 @@ std::vector<Prompt> make_prompts(const PromptInput& input, const models::Tokeniz
         check_prompt(prompt, config);
     }
     return prompts;
-}
-
-template <class T>
-Continuation print_continuation(Generator<T>& generator, const Prompt& prompt, bool ids, bool logprobs, bool with_text,
-                                const SavedState* from, SavedState* to, formats::Fd& output, const Control& control)
-{
-    const auto write = [&](const std::string& piece) {
-        output.write_full(piece);
-    };
-    if (!ids && !logprobs) {
-        // A reader that looks on, a person above all, gets every piece at once.
-        const auto sink = [&](const std::string& piece, Token) { write(piece); };
-        Continuation done = generator.run_one(prompt, sink, from, to, control);
-        if (output.is_terminal()) {
-            write("\n");
-        }
-        return done;
-    }
-    Continuation done = generator.run_one(prompt, {}, from, to, control);
-    write((logprobs ? formats::to_json(to_json(done, with_text, true)) : join_ids(done.ids)) + "\n");
-    return done;
-}
-template Continuation print_continuation(Generator<float>&, const Prompt&, bool, bool, bool, const SavedState*,
-                                         SavedState*, formats::Fd&, const Control&);
-template Continuation print_continuation(Generator<double>&, const Prompt&, bool, bool, bool, const SavedState*,
-                                         SavedState*, formats::Fd&, const Control&);
-
-const char* name_of(models::Execution execution)
-{
-    for (const auto& [value, name] : executions) {
-        if (value == execution) {
-            return name;
-        }
-    }
-    return "";
 }
 
 template <class T>
@@ -256,119 +198,6 @@ formats::Value to_json(const Continuation& continuation, bool with_text, bool wi
     }
     map.emplace_back("end", name_of(continuation.end));
     return map;
-}
-
-template <class T>
-formats::Map to_json(const GenerationStats& stats, const models::Network<T>& network, models::Execution execution)
-{
-    const auto rate = [](Index tokens, double s) { return s > 0.0 ? static_cast<double>(tokens) / s : 0.0; };
-    const double decode_rate = rate(stats.decode_tokens, stats.decode_s);
-    // A token reads every weight once, but of an embedding that is not the head as well only one row.
-    Index bytes = 0;
-    for (const auto& entry : network.weights()) {
-        const bool row = entry.name == "embed.weight" && !network.config().tied;
-        bytes += (row ? network.config().width : entry.values.size()) * static_cast<Index>(sizeof(T));
-    }
-    const double limit = read_limit(network.ops().pool());
-    return {{"mode", network.config().attends_only() ? "attention" : name_of(execution)},
-            {"prefill", formats::Map{{"tokens", stats.prefill_tokens},
-                                     {"tokens_per_s", rate(stats.prefill_tokens, stats.prefill_s)}}},
-            {"decode", formats::Map{{"tokens", stats.decode_tokens}, {"tokens_per_s", decode_rate}}},
-            {"state_bytes", stats.state_bytes},
-            {"weight_bytes_per_token", bytes},
-            {"share_of_read_limit", limit > 0.0 ? static_cast<double>(bytes) * decode_rate / limit : 0.0}};
-}
-template formats::Map to_json(const GenerationStats&, const models::Network<float>&, models::Execution);
-template formats::Map to_json(const GenerationStats&, const models::Network<double>&, models::Execution);
-
-template <class T>
-std::string fingerprint(std::string_view config_json, const models::Parameters<T>& weights)
-{
-    std::uint64_t hash = 0xcbf29ce484222325U;
-    const auto add = [&](std::uint64_t word) { hash = (hash ^ word) * 0x100000001b3U; };
-    for (const char c : config_json) {
-        add(static_cast<unsigned char>(c));
-    }
-    for (const auto& entry : weights) {
-        for (const T value : entry.values) {
-            std::uint64_t word = 0;
-            std::memcpy(&word, &value, sizeof value);
-            add(word);
-        }
-    }
-    std::array<char, 16> digits{};
-    std::to_chars(digits.data(), digits.data() + digits.size(), hash, 16);
-    return std::string(digits.data(), std::find(digits.begin(), digits.end(), '\0'));
-}
-template std::string fingerprint(std::string_view, const models::Parameters<float>&);
-template std::string fingerprint(std::string_view, const models::Parameters<double>&);
-
-formats::StreamInfo state_info(const SavedState& state, std::string_view model, std::string_view precision)
-{
-    formats::StreamInfo info;
-    info.attributes = {{"content", "state of a sequence"},
-                       {"model", model},
-                       {"precision", precision},
-                       {"execution", name_of(state.execution)},
-                       {"drawn", static_cast<std::int64_t>(state.drawn)}};
-    return info;
-}
-
-void write_state(formats::StreamWriter& writer, const SavedState& state)
-{
-    const auto write = [&](const std::string& name, DType dtype, std::size_t n, const void* data) {
-        formats::TensorHeader header;
-        header.name = name;
-        header.dtype = dtype;
-        header.shape = {static_cast<Index>(n)};
-        writer.write(header, static_cast<const std::byte*>(data));
-    };
-    write("state.tokens", DType::i64, state.tokens.size(), state.tokens.data());
-    write("state.logits", DType::f64, state.logits.size(), state.logits.data());
-    for (std::size_t i = 0; i < state.layers.size(); ++i) {
-        write("state.layers." + std::to_string(i), DType::u8, state.layers[i].size(), state.layers[i].data());
-    }
-}
-
-SavedState read_state(formats::StreamReader& reader, std::string_view model, std::string_view precision,
-                      models::Execution execution)
-{
-    return with_context(reader.name(), [&] {
-        const formats::StreamInfo& info = reader.info();
-        const auto agree = [&](const char* key, std::string_view expected) {
-            const std::string found = text_attribute(info, key);
-            if (found != expected) {
-                throw_error(ErrorCode::bad_data, "the state is of " + std::string(key) + " '" + found + "', not '" +
-                                                     std::string(expected) + "'; generate it anew");
-            }
-        };
-        agree("content", "state of a sequence");
-        agree("precision", precision);
-        agree("model", model);               // of the weights as this precision has them
-        agree("execution", name_of(execution));
-        SavedState state;
-        state.execution = execution;
-        for (const auto& [name, value] : info.attributes) {
-            if (name == "drawn") {
-                state.drawn = static_cast<std::uint64_t>(value.integer());
-            }
-        }
-        while (reader.next() != formats::StreamReader::Frame::end) {
-            const std::string name = reader.header().name;
-            const formats::Tensor tensor = reader.read();
-            const Index n = tensor.header.elements();
-            if (name == "state.tokens") {
-                state.tokens.resize(static_cast<std::size_t>(n));
-                convert_from(tensor.header.dtype, tensor.data.data(), n, state.tokens.data());
-            } else if (name == "state.logits") {
-                state.logits.resize(static_cast<std::size_t>(n));
-                convert_from(tensor.header.dtype, tensor.data.data(), n, state.logits.data());
-            } else if (name == "state.layers." + std::to_string(state.layers.size())) {
-                state.layers.emplace_back(tensor.data.begin(), tensor.data.end());
-            }
-        }
-        return state;
-    });
 }
 
 }  // namespace stillhouse::adapters

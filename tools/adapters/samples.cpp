@@ -3,7 +3,6 @@
 #include "tools/adapters/samples.hpp"
 
 #include "libcore/base/error.hpp"
-#include "libcore/models/sampling.hpp"
 
 #include <algorithm>
 
@@ -16,7 +15,7 @@ constexpr std::uint64_t row_streams = std::uint64_t{1} << 40;
 
 }  // namespace
 
-std::vector<bool> drawable(const models::Tokenizer* tokenizer, Index vocabulary)
+models::Drawable drawable(const models::Tokenizer* tokenizer, Index vocabulary)
 {
     std::vector<bool> allowed;
     if (tokenizer != nullptr) {
@@ -44,7 +43,7 @@ template models::Execution natural_execution(const models::NetworkConfig&, const
 template models::Execution natural_execution(const models::NetworkConfig&, const models::Parameters<double>&);
 
 template <class T>
-SampledRows<T>::SampledRows(const models::Network<T>& network, SpecialTokens special, std::vector<bool> allowed,
+SampledRows<T>::SampledRows(const models::Network<T>& network, SpecialTokens special, models::Drawable allowed,
                             std::uint64_t seed)
     : network_(network), special_(std::move(special)), allowed_(std::move(allowed)), seed_(seed),
       execution_(natural_execution(network.config(), network.weights()))

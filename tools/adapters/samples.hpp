@@ -4,6 +4,7 @@
 
 #include "libcore/base/control.hpp"
 #include "libcore/models/network.hpp"
+#include "libcore/models/sampling.hpp"
 #include "libcore/models/tokenizer.hpp"
 #include "tools/adapters/model_config.hpp"
 
@@ -12,8 +13,8 @@
 
 namespace stillhouse::adapters {
 
-/// Which ids may be drawn: those with text. Empty (all) without a tokenizer.
-std::vector<bool> drawable(const models::Tokenizer* tokenizer, Index vocabulary);
+/// Which ids may be drawn: those with text. All without a tokenizer.
+models::Drawable drawable(const models::Tokenizer* tokenizer, Index vocabulary);
 
 /// recurrent where every long convolution has a realization or trained modes; else exact, by the filters.
 template <class T>
@@ -26,7 +27,7 @@ template <class T>
 class SampledRows {
 public:
     /// Error{bad_data} when the model names no first token.
-    SampledRows(const models::Network<T>& network, SpecialTokens special, std::vector<bool> allowed,
+    SampledRows(const models::Network<T>& network, SpecialTokens special, models::Drawable allowed,
                 std::uint64_t seed);
 
     /// tokens[rows, length]: rows first_row, first_row + 1, ...; all at once, through the cache.
@@ -40,7 +41,7 @@ public:
 private:
     const models::Network<T>& network_;
     SpecialTokens special_;
-    std::vector<bool> allowed_;
+    models::Drawable allowed_;
     std::uint64_t seed_;
     models::Execution execution_;
 };

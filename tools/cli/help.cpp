@@ -39,7 +39,7 @@ std::string flags(const Option& option)
         text += (text.empty() ? "--" : ", --") + option.name;
     }
     if (!option.placeholder.empty()) {
-        text += " " + option.placeholder + (option.takes_many ? "..." : "");
+        text += " " + option.placeholder + (option.takes_many && !option.one_each_time ? "..." : "");
     }
     return text;
 }

@@ -77,7 +77,7 @@ std::string tag(const Option& option)
         flag("-" + option.name);
     }
     if (!option.placeholder.empty()) {
-        line += " Ar " + argument(option.placeholder) + (option.takes_many ? " Ar ..." : "");
+        line += " Ar " + argument(option.placeholder) + (option.takes_many && !option.one_each_time ? " Ar ..." : "");
     }
     return line + "\n";
 }

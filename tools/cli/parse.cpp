@@ -116,7 +116,9 @@ void parse_arguments(Tool& tool, const std::vector<std::string>& arguments, Give
         } else {
             row = app.add_option(cli11_names(option), keep);
         }
-        if (option.takes_many) {
+        if (option.one_each_time) {
+            row->expected(1, -1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+        } else if (option.takes_many) {
             row->expected(1, 1 << 20)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
         } else {
             row->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

@@ -46,6 +46,12 @@ Option& Option::detail(std::string text)
     return *this;
 }
 
+Option& Option::repeated()
+{
+    one_each_time = true;
+    return many();
+}
+
 Option& Option::many()
 {
     takes_many = true;

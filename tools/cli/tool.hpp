@@ -46,6 +46,7 @@ public:
     Option& completes(std::string what);                     // "file" (an input), "output", "folder", "none"
     Option& detail(std::string text);                        // the long text of --help and the man page
     Option& many();                                          // takes several values: --text FILE...
+    Option& repeated();                                      // one value each time it is given: --stop A --stop B
     Option& outside_history();                               // does not change the result (--checkpoint ...)
     Option& letter(char c);
 
@@ -62,7 +63,7 @@ public:
     std::string default_text;                                // of the variable when declared
     std::vector<std::string> choice_names, excluded, needed;
     std::optional<double> least, most;
-    bool takes_many = false, in_history = true;
+    bool takes_many = false, one_each_time = false, in_history = true;
     std::string group;                                       // heading in --help
     std::string variable;                                    // STILLHOUSE_..., shared options alone
     bool hidden = false;                                     // absent from help, manual and completion

@@ -1,25 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
-# A stopped run of many prompts keeps the lines it has, and --resume goes on behind them.
-for i in $(seq 400); do echo "It was $i"; done >prompts
-run() { generate -q "$teacher" -n 100 --prompts-file prompts --batch 1 --threads 1 "$@"; }
-generate -q "$teacher" -n 100 --prompts-file prompts --batch 1 --threads 1 -o part.jsonl &
+# A stopped run of many prompts keeps the lines it has, and --resume does the others; the bytes are those of a whole run.
+for i in $(seq 150); do echo "It was $i$(printf ' and%.0s' $(seq $((i % 5))))"; done >prompts
+run() { generate -q "$teacher" -n 100 --logprobs --prompts-file prompts --threads 1 "$@"; }
+# A pipe in the place of the file of finished lines: the run cannot get past what it holds before the signal comes.
+mkfifo part.jsonl.partial
+generate -q "$teacher" -n 100 --logprobs --prompts-file prompts --threads 1 --batch 7 -o part.jsonl &
 pid=$!
-for _ in $(seq 200); do
-    [ -e part.jsonl.partial ] && [ "$(wc -l <part.jsonl.partial)" -gt 9 ] && break
-    sleep 0.05
-done
+exec 3<>part.jsonl.partial
+for _ in $(seq 20); do IFS= read -r -t 100 line <&3 && printf '%s\n' "$line"; done >lines
 kill -TERM $pid
 status=0
 wait $pid || status=$?
+while IFS= read -r -t 1 line <&3; do printf '%s\n' "$line"; done >>lines      # what the pipe still holds, and
+printf '%s' "$line" >>lines                                                    # a torn line behind it
+mv lines part.jsonl.partial
 [ "$status" = 75 ]
 [ ! -e part.jsonl ]
-[ "$(wc -l <part.jsonl.partial)" -lt 401 ]
-printf '{"torn' >>part.jsonl.partial
-! generate -q "$teacher" -n 99 --prompts-file prompts --batch 1 --resume -o part.jsonl 2>refused
-grep -q 'other settings' refused
-run --resume -o part.jsonl
-[ ! -e part.jsonl.partial ]
+kept=$(wc -l <part.jsonl.partial)
+[ "$kept" -gt 19 ] && [ "$kept" -lt 151 ]
+cp part.jsonl.partial before
 head -n 30 prompts >few
-generate -q "$teacher" -n 100 --prompts-file few -o few.jsonl
+refuse() { ! "$@" 2>refused; grep -q 'other settings' refused; cmp before part.jsonl.partial; }
+refuse generate -q "$teacher" --logprobs -n 99 --prompts-file prompts --resume -o part.jsonl
+refuse generate -q "$teacher" --logprobs -n 100 --prompts-file few --resume -o part.jsonl
+refuse generate -q "$teacher" --logprobs -n 100 --precision bf16 --prompts-file prompts --resume -o part.jsonl
+run --batch 3 --resume -o part.jsonl
+[ ! -e part.jsonl.partial ]
+generate -q "$teacher" --logprobs -n 100 --prompts-file few -o few.jsonl
 cmp <(head -n 30 part.jsonl) few.jsonl
-[ "$(wc -l <part.jsonl)" = 400 ]
+[ "$(wc -l <part.jsonl)" = 150 ]
+run --batch 16 | cmp - part.jsonl

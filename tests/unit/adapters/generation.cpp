@@ -4,13 +4,21 @@
 
 #include "libcore/base/error.hpp"
 #include "tools/adapters/generation_io.hpp"
+#include "tools/adapters/generation_stats.hpp"
 #include "tools/adapters/model.hpp"
+#include "tools/adapters/prompts_file.hpp"
 #include "tools/adapters/samples.hpp"
 
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
+#include <fcntl.h>
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <numeric>
+#include <set>
 
 using namespace stillhouse;
 using adapters::Prompt;
@@ -36,13 +44,67 @@ adapters::GenerationOptions options(Index tokens, Index batch)
     return result;
 }
 
-std::vector<adapters::Continuation> run(Teacher& teacher, const adapters::GenerationOptions& how,
-                                        const std::vector<Prompt>& prompts)
+using Receiver = adapters::Generator<float>::Receiver;
+
+/// Results in the order of their prompts, and the states behind them where they are wanted.
+std::vector<adapters::Continuation> run(const models::Network<float>& network, const adapters::GenerationOptions& how,
+                                        const std::vector<Prompt>& prompts, adapters::SpecialTokens special = {0, {9}},
+                                        std::vector<adapters::SavedState>* states = nullptr,
+                                        adapters::GenerationStats* stats = nullptr)
 {
-    adapters::Generator<float> generator(teacher.network, nullptr, {0, {9}}, how);
-    std::vector<adapters::Continuation> results;
-    generator.run(prompts, [&](const adapters::Continuation& one) { results.push_back(one); }, {});
-    return results;
+    adapters::Generator<float> generator(network, nullptr, std::move(special), how);
+    std::map<Index, adapters::Continuation> results;
+    std::map<Index, adapters::SavedState> kept;
+    Receiver receiver;
+    receiver.each = [&](const adapters::Continuation& one) { BOOST_TEST(results.emplace(one.number, one).second); };
+    if (states != nullptr) {
+        receiver.save = [&](Index prompt, adapters::SavedState state) { kept.emplace(prompt, std::move(state)); };
+    }
+    generator.run(prompts, receiver, {});
+    std::vector<adapters::Continuation> sorted;
+    for (auto& [number, result] : results) {
+        sorted.push_back(std::move(result));
+    }
+    for (auto& [number, state] : kept) {
+        states->push_back(std::move(state));
+    }
+    if (stats != nullptr) {
+        *stats = generator.stats();
+    }
+    return sorted;
+}
+
+/// A student whose layers are of the kinds that states differ in: convolutions alone, with a window, with kept heads.
+std::unique_ptr<models::Network<float>> student(Teacher& teacher, Index kind)
+{
+    models::NetworkConfig config = teacher.network.config();
+    for (models::MixerConfig& mixer : config.mixers) {
+        mixer = {};
+        mixer.kind = models::MixerKind::multihyena;
+        mixer.channels = config.attention_width();
+        mixer.head_width = config.head_dim;
+        mixer.filters = config.heads;
+        mixer.filter_length = 64;
+        mixer.filter_order = 4;
+        if (kind == 1) {
+            mixer.window = 3;
+            mixer.delay = 3;
+        } else if (kind == 2) {
+            mixer.kept_heads = {1};
+            mixer.filters = config.heads - 1;
+        }
+    }
+    models::Parameters<float> weights;
+    for (const auto& entry : teacher.network.weights()) {
+        if (entry.name.find(".attention.") == std::string::npos) {
+            auto& copy = weights.add(entry.name, entry.shape);
+            std::copy_n(entry.values.data(), entry.values.size(), copy.values.data());
+        }
+    }
+    for (Index layer = 0; layer < config.layers; ++layer) {
+        models::initialize_mixer(config, layer, 3, weights);
+    }
+    return std::make_unique<models::Network<float>>(config, std::move(weights), teacher.backend->on<float>());
 }
 
 }  // namespace
@@ -93,8 +155,8 @@ BOOST_AUTO_TEST_CASE(texts_do_not_depend_on_the_batch)
     Teacher teacher;
     const std::vector<Prompt> prompts{{0, {1, 2, 3}}, {1, {4}}, {2, {7, 8, 2}},
                                       {3, {1, 2, 3}}, {4, {5}}, {5, {6, 6, 6}}};
-    const auto alone = run(teacher, options(20, 1), prompts);
-    const auto together = run(teacher, options(20, 4), prompts);
+    const auto alone = run(teacher.network, options(20, 1), prompts);
+    const auto together = run(teacher.network, options(20, 4), prompts);
     BOOST_REQUIRE(alone.size() == prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i) {
         BOOST_TEST(alone[i].number == static_cast<Index>(i));
@@ -109,7 +171,7 @@ BOOST_AUTO_TEST_CASE(log_probabilities_are_of_the_whole_vocabulary)
     Teacher teacher;
     auto how = options(3, 1);
     how.sampling.greedy = true;
-    const auto result = run(teacher, how, {{0, {1, 2, 3}}}).front();
+    const auto result = run(teacher.network, how, {{0, {1, 2, 3}}}).front();
     const Index vocabulary = teacher.network.config().vocabulary;
     std::vector<Index> tokens{1, 2, 3};
     for (std::size_t i = 0; i < result.ids.size(); ++i) {
@@ -131,9 +193,9 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_text)
 {
     Teacher teacher;
     auto how = options(200, 1);
-    const auto ended = run(teacher, how, {{0, {1}}}).front();
+    const auto ended = run(teacher.network, how, {{0, {1}}}).front();
     how.ignore_end = true;
-    const auto going = run(teacher, how, {{0, {1}}}).front();
+    const auto going = run(teacher.network, how, {{0, {1}}}).front();
     BOOST_REQUIRE(ended.ids.size() <= going.ids.size());
     BOOST_TEST(std::equal(ended.ids.begin(), ended.ids.end(), going.ids.begin()));
     if (ended.end == adapters::End::end_of_text) {
@@ -144,30 +206,203 @@ BOOST_AUTO_TEST_CASE(the_end_of_a_text)
     BOOST_TEST(going.context_full);
 }
 
-BOOST_AUTO_TEST_CASE(a_saved_state_goes_on_as_if_nothing_had_been)
+/// Many prompts of different lengths, whose texts end at different places.
+std::vector<Prompt> uneven(Index count)
+{
+    std::vector<Prompt> prompts;
+    for (Index i = 0; i < count; ++i) {
+        prompts.push_back({i, {}, nullptr});
+        for (Index t = 0; t <= i * 5 % 7; ++t) {
+            prompts.back().ids.push_back(static_cast<Token>((i * 11 + t * 3) % 160));
+        }
+    }
+    return prompts;
+}
+
+BOOST_AUTO_TEST_CASE(sequences_join_and_leave)
 {
     Teacher teacher;
-    auto how = options(24, 1);
-    how.ignore_end = true;
-    adapters::Generator<float> generator(teacher.network, nullptr, {0, {}}, how);
-    const Prompt prompt{0, {1, 2, 3}};
-    const auto whole = generator.run_one(prompt, {}, nullptr, nullptr, {});
-    how.tokens = 10;
-    adapters::SavedState state;
-    const auto first = adapters::Generator<float>(teacher.network, nullptr, {0, {}}, how)
-                           .run_one(prompt, {}, nullptr, &state, {});
-    BOOST_TEST(state.tokens.size() == 13U);
-    how.tokens = 14;
-    const auto second = adapters::Generator<float>(teacher.network, nullptr, {0, {}}, how)
-                            .run_one({0, {}}, {}, &state, nullptr, {});
-    std::vector<Token> both = first.ids;
-    both.insert(both.end(), second.ids.begin(), second.ids.end());
-    BOOST_TEST(both == whole.ids, boost::test_tools::per_element());
+    const adapters::SpecialTokens ends{0, {3, 7, 9, 12, 20, 31, 44, 58, 90, 101}};
+    for (Index kind = -1; kind < 3; ++kind) {
+        const auto own = kind >= 0 ? student(teacher, kind) : nullptr;
+        const models::Network<float>& network = own ? *own : teacher.network;
+        const std::vector<Prompt> prompts = uneven(23);
+        const auto alone = run(network, options(30, 1), prompts, ends);
+        BOOST_REQUIRE(alone.size() == prompts.size());
+        std::set<std::size_t> lengths;
+        for (const auto& one : alone) {
+            lengths.insert(one.ids.size());
+        }
+        BOOST_TEST(lengths.size() > 3U);                            // else nothing is tested
+        for (const Index batch : {2, 5, 64}) {
+            adapters::GenerationStats stats;
+            const auto together = run(network, options(30, batch), prompts, ends, nullptr, &stats);
+            BOOST_REQUIRE(together.size() == prompts.size());
+            for (std::size_t i = 0; i < prompts.size(); ++i) {
+                BOOST_TEST(alone[i].ids == together[i].ids, boost::test_tools::per_element());
+                BOOST_TEST(alone[i].logprobs == together[i].logprobs, boost::test_tools::per_element());
+                BOOST_TEST((alone[i].end == together[i].end));
+            }
+            // No place of the batch stays empty while prompts wait, where lengths can be mixed: the last to begin has
+            // at most 29 steps left, and with every step before that all places are taken.
+            if (batch == 5 && network.start(1, models::Execution::recurrent).layers[0]->mixes_lengths()) {
+                BOOST_TEST(stats.stepped_tokens > (stats.steps - 29) * batch);
+            }
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(greedy_texts_are_the_same_with_and_without_logits)
+{
+    Teacher teacher;
+    auto how = options(25, 3);
+    how.sampling.greedy = true;
+    const auto stored = run(teacher.network, how, uneven(7));
+    how.logprobs = false;
+    const auto fused = run(teacher.network, how, uneven(7));
+    for (std::size_t i = 0; i < stored.size(); ++i) {
+        BOOST_TEST(stored[i].ids == fused[i].ids, boost::test_tools::per_element());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(saved_states_go_on_as_if_nothing_had_been)
+{
+    Teacher teacher;
+    for (Index kind = -1; kind < 3; ++kind) {
+        const auto own = kind >= 0 ? student(teacher, kind) : nullptr;
+        const models::Network<float>& network = own ? *own : teacher.network;
+        const std::vector<Prompt> prompts = uneven(6);
+        auto how = options(24, 4);
+        how.ignore_end = true;
+        const auto whole = run(network, how, prompts);
+        how.tokens = 10;
+        std::vector<adapters::SavedState> states;
+        const auto first = run(network, how, prompts, {0, {9}}, &states);
+        BOOST_REQUIRE(states.size() == prompts.size());
+        how.tokens = 14;
+        std::vector<Prompt> rest;
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            BOOST_TEST(states[i].count == static_cast<Index>(prompts[i].ids.size()) + 10);
+            adapters::SavedState text;
+            text.add(prompts[i].ids.data(), static_cast<Index>(prompts[i].ids.size()));
+            text.add(first[i].ids.data(), 10);
+            BOOST_TEST(states[i].prefix == text.prefix);
+            BOOST_TEST(states[i].tail == text.tail, boost::test_tools::per_element());
+            rest.push_back({static_cast<Index>(i), {}, &states[i]});
+        }
+        const auto second = run(network, how, rest);
+        for (std::size_t i = 0; i < prompts.size(); ++i) {
+            std::vector<Token> both = first[i].ids;
+            both.insert(both.end(), second[i].ids.begin(), second[i].ids.end());
+            BOOST_TEST(both == whole[i].ids, boost::test_tools::per_element());
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(the_tail_of_a_long_text)
+{
+    std::vector<Token> ids(200);
+    std::iota(ids.begin(), ids.end(), 1);
+    adapters::SavedState at_once, in_parts;
+    at_once.add(ids.data(), 200);
+    in_parts.add(ids.data(), 3);
+    in_parts.add(ids.data() + 3, 150);
+    in_parts.add(ids.data() + 153, 47);
+    BOOST_TEST(at_once.count == 200);
+    BOOST_TEST(at_once.prefix == in_parts.prefix);
+    BOOST_TEST(at_once.tail == in_parts.tail, boost::test_tools::per_element());
+    BOOST_TEST(at_once.tail == std::vector<Token>(ids.end() - 64, ids.end()), boost::test_tools::per_element());
+    std::swap(ids[0], ids[1]);
+    adapters::SavedState other;
+    other.add(ids.data(), 200);
+    BOOST_TEST(other.prefix != at_once.prefix);
+}
+
+BOOST_AUTO_TEST_CASE(lines_of_prompts)
+{
+    std::vector<std::string> found;
+    const auto read = [&](const std::string& text, bool may_be_empty = false) {
+        found.clear();
+        adapters::for_each_prompt(text, may_be_empty, [&](Index line, std::string_view prompt) {
+            found.push_back(std::to_string(line) + ":" + std::string(prompt));
+        });
+    };
+    read("a\nb\r\nc");
+    BOOST_TEST(found == (std::vector<std::string>{"1:a", "2:b", "3:c"}), boost::test_tools::per_element());
+    read("a\n\n", true);
+    BOOST_TEST(found == (std::vector<std::string>{"1:a", "2:"}), boost::test_tools::per_element());
+    const auto refused = [&](const std::string& text) {
+        try {
+            read(text);
+        } catch (const Error& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    BOOST_TEST(refused("").find("no prompt") != std::string::npos);
+    BOOST_TEST(refused("a\n\nb").find("line 2: is empty") == 0U);
+    BOOST_TEST(refused("a\nb\n\xC3(\n").find("line 3: is not UTF-8") == 0U);
+    BOOST_TEST(refused("a\xE2\x82").find("line 1: is not UTF-8") == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(lines_that_survive)
+{
+    const std::filesystem::path folder = std::filesystem::temp_directory_path() / "stillhouse-result-lines";
+    std::filesystem::remove_all(folder);
+    std::filesystem::create_directory(folder);
+    const std::string output = (folder / "out").string();
+    const auto line = [](int prompt) { return "{\"prompt\":" + std::to_string(prompt) + "}"; };
+    {
+        adapters::ResultLines lines(output, false, "settings", 4);
+        lines.add(2, line(2));
+        lines.add(0, line(0));
+    }
+    std::ofstream(output + ".partial", std::ios::app) << "{\"torn";
+    adapters::ResultLines lines(output, true, "settings", 4);
+    BOOST_TEST(lines.done() == 2);
+    BOOST_TEST((lines.has(0) && !lines.has(1) && lines.has(2)));
+    const auto written = [&] {
+        formats::Fd file(::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600), output, true);
+        lines.write_to(file);
+        return formats::read_file(output);
+    };
+    BOOST_TEST(written() == line(0) + "\n");
+    lines.add(3, line(3));
+    BOOST_TEST(written() == line(0) + "\n");
+    lines.add(1, line(1));
+    BOOST_TEST(written() == line(0) + "\n" + line(1) + "\n" + line(2) + "\n" + line(3) + "\n");
+    BOOST_CHECK_THROW(adapters::ResultLines(output, true, "other settings", 4), Error);
+    BOOST_CHECK_THROW(adapters::ResultLines(output, true, "settings", 3), Error);      // one of its lines is of no prompt
+    lines.remove();
+    BOOST_TEST(!std::filesystem::exists(output + ".partial"));
+    std::filesystem::remove_all(folder);
+}
+
+BOOST_AUTO_TEST_CASE(memory_that_is_there)
+{
+    Teacher teacher;
+    const models::NetworkConfig& config = teacher.network.config();
+    const Index small = adapters::memory_needed(config, {}, 1, 16);
+    BOOST_TEST(small > teacher.network.weights().elements() * 4);
+    BOOST_TEST(small < teacher.network.weights().elements() * 12 + (1 << 20));
+    BOOST_TEST(adapters::memory_needed(config, {true}, 1, 16) > small);
+    BOOST_TEST(adapters::memory_needed(config, {}, 100, 16) > small);
+    BOOST_REQUIRE(adapters::memory_available().has_value());
+    BOOST_CHECK_NO_THROW(adapters::check_memory(1));
+    BOOST_CHECK_THROW(adapters::check_memory(*adapters::memory_available() * 2 + (Index{1} << 40)), Error);
+}
+
+BOOST_AUTO_TEST_CASE(memory_is_read)
+{
+    ThreadPool pool(2);
+    const double rate = adapters::read_rate(pool, 1 << 22);
+    BOOST_TEST(rate > 1e8);                                       // below a tenth of a gigabyte no machine is
+    BOOST_TEST(rate < 1e13);
 }
 
 BOOST_AUTO_TEST_CASE(prompts_of_a_user)
 {
-    BOOST_TEST(adapters::parse_ids("1, 2,3") == (std::vector<Index>{1, 2, 3}), boost::test_tools::per_element());
+    BOOST_TEST(adapters::parse_ids("1, 2,3") == (std::vector<Token>{1, 2, 3}), boost::test_tools::per_element());
     BOOST_CHECK_THROW(adapters::parse_ids("1 2"), Error);
     BOOST_CHECK_THROW(adapters::parse_ids("1,x"), Error);
     BOOST_CHECK_THROW(adapters::parse_ids("-1"), Error);
@@ -177,14 +412,18 @@ BOOST_AUTO_TEST_CASE(prompts_of_a_user)
     using Kind = PromptInput::Kind;
     Index replaced = 0;
     const auto make = [&](const std::string& ids) {
-        return adapters::make_prompts({Kind::ids, ids, false}, nullptr, {4, {}}, config, &replaced);
+        return adapters::make_prompts({Kind::ids, ids, {}}, {}, nullptr, {4, {}}, config, &replaced);
     };
-    BOOST_TEST(make("").front().ids == std::vector<Index>{4}, boost::test_tools::per_element());
+    BOOST_TEST(make("").front().ids == std::vector<Token>{4}, boost::test_tools::per_element());
     BOOST_CHECK_THROW(make("160"), Error);                       // of 160
     std::string many = "1";
     for (int i = 0; i < 128; ++i) {
         many += ",1";
     }
     BOOST_CHECK_THROW(make(many), Error);                        // 129 of 128 positions
-    BOOST_CHECK_THROW(adapters::make_prompts({Kind::text, "a", false}, nullptr, {4, {}}, config, &replaced), Error);
+    BOOST_CHECK_THROW(adapters::make_prompts({Kind::text, "a", {}}, {}, nullptr, {4, {}}, config, &replaced), Error);
+    const std::vector<adapters::SavedState> two(2);
+    BOOST_CHECK_THROW(adapters::make_prompts({Kind::ids, "1", {}}, two, nullptr, {4, {}}, config, &replaced), Error);
+    const std::vector<adapters::SavedState> one(1);
+    BOOST_TEST(adapters::make_prompts({Kind::ids, "", {}}, one, nullptr, {4, {}}, config, &replaced).front().ids.empty());
 }

@@ -7,8 +7,10 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace stillhouse::models {
 namespace {
@@ -79,7 +81,7 @@ BOOST_AUTO_TEST_CASE(greedy_takes_the_first_maximum)
 {
     Random random(1, 0);
     BOOST_TEST(sample(logits.data(), 7, all, {.greedy = true}, random) == 1);
-    BOOST_TEST(sample(logits.data(), 7, {true, false, true, true, true}, {.greedy = true}, random) == 4);
+    BOOST_TEST(sample(logits.data(), 7, std::vector<bool>{true, false, true, true, true}, {.greedy = true}, random) == 4);
     BOOST_TEST(sample(logits.data(), 7, all, {.temperature = 0}, random) == 1);
     const std::vector<float> single{1.F, 3.F, 3.F};
     BOOST_TEST(sample(single.data(), 3, all, {.greedy = true}, random) == 1);
@@ -119,12 +121,131 @@ BOOST_AUTO_TEST_CASE(large_logits_and_infinities)
     BOOST_TEST(sample(certain.data(), 3, all, {}, random) == 1);
 }
 
+/// What top-k and top-p must keep, found by sorting.
+std::vector<bool> kept_by_sorting(const std::vector<float>& values, const Sampling& how)
+{
+    std::vector<std::size_t> order(values.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
+    order.resize(how.top_k > 0 ? static_cast<std::size_t>(how.top_k) : order.size());
+    double total = 0, reached = 0;
+    for (const std::size_t i : order) {
+        total += std::exp(static_cast<double>(values[i]));
+    }
+    std::vector<bool> kept(values.size());
+    for (const std::size_t i : order) {
+        kept[i] = true;
+        reached += std::exp(static_cast<double>(values[i]));
+        if (reached >= how.top_p * total) {
+            break;
+        }
+    }
+    return kept;
+}
+
+BOOST_AUTO_TEST_CASE(a_whole_vocabulary)
+{
+    // More ids than the short cuts look at together; many of them equal.
+    std::vector<float> many(20000);
+    Random values(3, 1);
+    for (float& x : many) {
+        x = std::round(static_cast<float>(values.normal()) * 4.0F) / 2.0F;
+    }
+    for (const Sampling& how : {Sampling{}, Sampling{.top_k = 1}, Sampling{.top_k = 40}, Sampling{.top_k = 700},
+                                Sampling{.top_p = 0.01}, Sampling{.top_p = 0.6}, Sampling{.top_p = 0.97},
+                                Sampling{.top_k = 3000, .top_p = 0.9}}) {
+        const std::vector<bool> kept = kept_by_sorting(many, how);
+        double inside = 0, mean = 0, expected = 0;
+        for (std::size_t i = 0; i < many.size(); ++i) {
+            const double weight = kept[i] ? std::exp(static_cast<double>(many[i])) : 0.0;
+            inside += weight;
+            expected += weight * static_cast<double>(many[i]);
+        }
+        Random random(7, 0);
+        constexpr int draws = 3000;
+        for (int i = 0; i < draws; ++i) {
+            const Token id = sample(many.data(), static_cast<Index>(many.size()), all, how, random);
+            BOOST_REQUIRE(kept[static_cast<std::size_t>(id)]);
+            mean += static_cast<double>(many[static_cast<std::size_t>(id)]) / draws;
+        }
+        BOOST_TEST(std::abs(mean - expected / inside) < 0.15, how.top_k << ", " << how.top_p);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(runs_of_what_may_be_drawn)
+{
+    const auto runs = [](const Drawable& drawable, Index n) {
+        std::vector<Index> found;
+        drawable.for_each_run(n, [&](Drawable::Run run) {
+            found.push_back(run.begin);
+            found.push_back(run.end);
+        });
+        return found;
+    };
+    const Drawable some(std::vector<bool>{false, true, true, false, true});
+    BOOST_TEST(runs(some, 9) == (std::vector<Index>{1, 3, 4, 5}), boost::test_tools::per_element());
+    BOOST_TEST(runs(some, 2) == (std::vector<Index>{1, 2}), boost::test_tools::per_element());
+    BOOST_TEST(runs({}, 3) == (std::vector<Index>{0, 3}), boost::test_tools::per_element());
+    // An infinite temperature of ids that are all the same: every run has its share.
+    const std::vector<float> equal(5, 1.0F);
+    Random random(2, 0);
+    std::vector<int> counts(5);
+    for (int i = 0; i < 3000; ++i) {
+        ++counts[static_cast<std::size_t>(sample(equal.data(), 5, some, {}, random))];
+    }
+    BOOST_TEST(counts[0] + counts[3] == 0);
+    BOOST_TEST(std::min({counts[1], counts[2], counts[4]}) > 900);
+}
+
+BOOST_AUTO_TEST_CASE(the_likeliest_in_tiles)
+{
+    constexpr Index rows = 5, columns = 300;
+    std::vector<float> many(rows * columns);
+    Random values(9, 0);
+    for (float& x : many) {
+        x = std::round(static_cast<float>(values.normal()) * 3.0F);     // many are equal
+    }
+    std::vector<bool> some(280, true);
+    for (std::size_t i = 0; i < 280; i += 7) {
+        some[i] = false;
+    }
+    for (const Drawable& allowed : {Drawable(), Drawable(some)}) {
+        Likeliest<float> likeliest(allowed, rows);
+        likeliest.begin(3);
+        for (Index slot = 2; slot >= 0; --slot) {
+            for (Index column = slot * 100; column < (slot + 1) * 100; column += 20) {
+                for (Index row = 0; row < rows; row += 2) {
+                    likeliest.take(slot, row, column,
+                                   Matrix<const float>(many.data() + row * columns + column,
+                                                       std::min<Index>(2, rows - row), 20, columns));
+                }
+            }
+        }
+        for (Index row = 0; row < rows; ++row) {
+            Random random(1, 0);
+            BOOST_TEST(likeliest.of(row) ==
+                       sample(many.data() + row * columns, columns, allowed, {.greedy = true}, random));
+        }
+    }
+    const Drawable none(std::vector<bool>{false});
+    Likeliest<float> nothing(none, 1);
+    nothing.begin(1);
+    nothing.take(0, 0, 0, Matrix<const float>(many.data(), 1, columns));
+    BOOST_CHECK_THROW(nothing.of(0), Error);
+    many[7] = std::numeric_limits<float>::quiet_NaN();
+    const Drawable every;
+    Likeliest<float> bad(every, 1);
+    bad.begin(1);
+    bad.take(0, 0, 0, Matrix<const float>(many.data(), 1, columns));
+    BOOST_CHECK_THROW(bad.of(0), Error);
+}
+
 BOOST_AUTO_TEST_CASE(refusals)
 {
     Random random(1, 0);
     const std::vector<double> bad{0.0, std::nan("")};
     BOOST_CHECK_THROW(sample(bad.data(), 2, all, {}, random), Error);
-    BOOST_CHECK_THROW(sample(logits.data(), 2, {false, false}, {}, random), Error);
+    BOOST_CHECK_THROW(sample(logits.data(), 2, std::vector<bool>{false, false}, {}, random), Error);
     BOOST_CHECK_THROW(sample(logits.data(), 7, all, {.temperature = -1}, random), Error);
     BOOST_CHECK_THROW(sample(logits.data(), 7, all, {.top_p = 1.5}, random), Error);
     BOOST_CHECK_THROW(sample(logits.data(), 7, all, {.top_k = -1}, random), Error);
