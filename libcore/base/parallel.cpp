@@ -32,11 +32,11 @@ void pause_briefly() noexcept
 #endif
 }
 
-/// Spins for at most about ten microseconds until `ready`; a sleep and wake-up costs several times that.
+/// Spins for at most about twenty microseconds until `ready`; a sleep and wake-up costs several times that.
 template <class Ready>
 bool spin_until(const Ready& ready)
 {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(10);
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::microseconds(20);
     do {
         for (int i = 0; i < 16; ++i) {
             if (ready()) {

@@ -36,6 +36,13 @@ const PackedKernels::Format& kernels_of(WeightFormat format)
     return level().packed.formats[static_cast<int>(format)];
 }
 
+/// to[j * to_step + i] = from[i * from_row + j], i < rows, j < cols, whatever the 4 bytes mean.
+void turn(const std::uint32_t* from, Index from_row, Index rows, Index cols, std::uint32_t* to, Index to_step)
+{
+    level().single.panels.transpose(reinterpret_cast<const float*>(from), from_row, rows, cols,
+                                    reinterpret_cast<float*>(to), to_step);
+}
+
 /// One row as the products take it: an f32, two bf16 or four int8 a step.
 void pack_line(const float* x, Index cols, WeightFormat format, std::uint32_t* to)
 {
@@ -52,16 +59,15 @@ void pack_panel(Matrix<const float> w, Index panel, PackedMatrix& packed)
     const Index rows = std::min(panel_rows, w.rows - first);
     const Index steps = packed.steps();
     Scratch<std::uint32_t, 6> lines(panel_rows * steps);
-    const auto turn = [&](Index step, Index count, std::byte* to) {   // lines are [row, step], panels [step, row]
-        level().single.panels.transpose(reinterpret_cast<const float*>(lines.data()) + step, steps, panel_rows, count,
-                                        reinterpret_cast<float*>(to), panel_rows);
+    const auto turn_steps = [&](Index step, Index count, std::byte* to) {   // lines are [row, step], panels [step, row]
+        turn(lines.data() + step, steps, panel_rows, count, reinterpret_cast<std::uint32_t*>(to), panel_rows);
     };
     std::fill_n(lines.data(), panel_rows * steps, packed.format() == WeightFormat::int8 ? 0x80808080U : 0U);
     if (packed.format() != WeightFormat::int8) {
         for (Index r = 0; r < rows; ++r) {
             pack_line(w.row(first + r), w.cols, packed.format(), lines.data() + r * steps);
         }
-        turn(0, steps, packed.panel(panel));
+        turn_steps(0, steps, packed.panel(panel));
         return;
     }
     std::byte* to = packed.panel(panel);
@@ -80,7 +86,7 @@ void pack_panel(Matrix<const float> w, Index panel, PackedMatrix& packed)
                 line[i] = static_cast<std::int8_t>(line[i] ^ -128);
             }
         }
-        turn(col / 4, (n + 3) / 4, to);
+        turn_steps(col / 4, (n + 3) / 4, to);
         to += (n + 3) / 4 * step_bytes;
         std::memcpy(to, scales, sizeof(scales));
         to += step_bytes;
@@ -107,25 +113,26 @@ struct Activations {
         const Index r0 = begin(tile);
         const Index n = rows(tile);
         std::uint32_t* const to = data + r0 * steps;
-        Scratch<std::uint32_t, 7> line_scratch(n > 1 || format == WeightFormat::int8 ? steps : 0);
+        Scratch<std::uint32_t, 7> lines_scratch(n > 1 ? n * steps : 0);
+        std::uint32_t* const lines = n == 1 ? to : lines_scratch.data();
         for (Index r = 0; r < n; ++r) {
             const float* const from = x.row(r0 + r);
-            std::uint32_t* const line = n == 1 ? to : line_scratch.data();
-            if (format == WeightFormat::int8) {
-                for (Index g = 0; g < groups; ++g) {
-                    std::int32_t sum = 0;
-                    const Index at = r0 * groups + g * n + r;
-                    scales[at] = level().packed.quantise(from + g * group_cols,
-                                                         std::min(group_cols, x.cols - g * group_cols),
-                                                         reinterpret_cast<std::int8_t*>(line + g * group_steps), &sum);
-                    offsets[at] = -128 * sum;
-                }
-            } else {
+            std::uint32_t* const line = lines + r * steps;
+            if (format != WeightFormat::int8) {
                 pack_line(from, x.cols, format, line);
+                continue;
             }
-            for (Index p = 0; n > 1 && p < steps; ++p) {
-                to[p * n + r] = line[p];
+            for (Index g = 0; g < groups; ++g) {
+                std::int32_t sum = 0;
+                const Index at = r0 * groups + g * n + r;
+                scales[at] = level().packed.quantise(from + g * group_cols,
+                                                     std::min(group_cols, x.cols - g * group_cols),
+                                                     reinterpret_cast<std::int8_t*>(line + g * group_steps), &sum);
+                offsets[at] = -128 * sum;
             }
+        }
+        if (n > 1) {
+            turn(lines, steps, n, steps, to, n);
         }
     }
 };
