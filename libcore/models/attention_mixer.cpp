@@ -95,6 +95,16 @@ public:
         return std::make_unique<AttentionCache<T>>(geometry(), batch);
     }
 
+    std::unique_ptr<MixerState> hand_over(compute::Operations<T>&, const MixerState& exact) const override
+    {
+        const auto& from = dynamic_cast<const AttentionCache<T>&>(exact);
+        auto copy = std::make_unique<AttentionCache<T>>(geometry(), from.batch());
+        for (Index b = 0; b < from.batch(); ++b) {
+            copy->take(b, from, b);
+        }
+        return copy;
+    }
+
     void mix(compute::Operations<T>& ops, Sequences<const T> x, T* z, MixerState& state, bool decode,
              T* features) const override
     {

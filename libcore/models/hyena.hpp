@@ -20,12 +20,12 @@ namespace stillhouse::models {
 /// N x N numbers a head in every execution; its sum begins at lag `window`, like the filters of the others.
 ///
 /// State of a sequence, E channels, order d: (order + 1) E (short_taps - 1) past projections, (taps - 1) D past inputs,
-/// E N d modes (E, or N N of a head, rounded up to 16; twice the numbers where f32 would lose a filter); with a window
-/// its ring of keys and values, 2 W E, and W E inputs of the convolution on their way (k v; with N > 1 k alone, whose v
-/// are in the window's ring), since the recurrence sees them W tokens late. No states of the recurrence are spent on
-/// the delay. Exact executions keep past inputs instead of modes, in rows for the next power of two of tokens (of a filter
-/// of L lags for at most 2 L rounded up): E numbers a row and convolution, with N > 1 2 E, and from 64 N tokens on
-/// N E / 2 more. L tokens cost O(L log^2 L) (online_convolution.hpp), one after the other or at once.
+/// E N d modes (E, of modes N N of a head, rounded up to 16; twice as many modes where f32 would lose a filter); with a
+/// window its ring of keys and values, 2 W E, and W E inputs of the convolution on their way (k v; with N > 1 k alone,
+/// whose v are in the window's ring), since the recurrence sees them W tokens late. No states of the recurrence are
+/// spent on the delay. Exact executions keep past inputs instead of modes, in rows for the next power of two of tokens
+/// (of a filter of L lags for at most 2 L rounded up): E numbers a row and convolution, with N > 1 2 E, and from 64 N
+/// tokens on N E / 2 more. L tokens cost O(L log^2 L) (online_convolution.hpp), one after the other or at once.
 ///
 /// Throws Error{bad_data} naming what is missing, misshapen or contradicts.
 template <class T>

@@ -50,8 +50,8 @@ std::shared_ptr<const HyenaPlan<T>> HyenaMixer<T>::make_plan(bool recurrent) con
     plan->opening = Buffer<T>(static_cast<Index>(gates_.size()) * strips * (1 + taps) * lanes);
     for (std::size_t p = 0; p < gates_.size() && taps > 0; ++p) {
         for (Index c = 0; c < n_; ++c) {
-            T* const to = plan->opening.data() +
-                          ((static_cast<Index>(p) * strips + c / lanes) * (1 + taps)) * lanes + c % lanes;
+            const Index place = c / lanes * static_cast<Index>(gates_.size()) + static_cast<Index>(p);
+            T* const to = plan->opening.data() + place * (1 + taps) * lanes + c % lanes;
             to[0] = gates_[p].short_bias->values[c];
             for (Index j = 0; j < taps; ++j) {
                 to[(1 + j) * lanes] = gates_[p].short_weight->values[c * taps + j];
@@ -89,9 +89,7 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
 {
     auto state = std::make_unique<HyenaState<T>>(execution, batch);
     const Index past = std::max<Index>(mixer_.short_taps - 1, 0);
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        state->past_z.push_back(state->make(past * n_));
-    }
+    state->past_z = state->make(static_cast<Index>(gates_.size()) * past * padded());
     state->past_x = state->make(std::max<Index>(mixer_.taps - 1, 0) * width_);
     const bool linear = mixer_.kind == MixerKind::linear;
     const bool recurrent = !linear && execution == Execution::recurrent;
@@ -153,24 +151,52 @@ void HyenaMixer<T>::start_exact(HyenaState<T>& state) const
     keep_near_lags(state);
 }
 
-/// Strips of channels of sequences, handed out so that each task reads long runs or steps many sequences with the same
-/// coefficients: body(first strip, end, first sequence, end).
+/// Strips of channels of sequences, handed out so that each task reads long runs: body(first strip, end, first
+/// sequence, end).
 template <class T>
 template <class Body>
 void HyenaMixer<T>::for_strips(ThreadPool& pool, Index batch, Index length, const Body& body) const
 {
     const Index strips = (n_ + lanes - 1) / lanes;
     const Index wanted = std::clamp<Index>(strips * batch * length / least_work, 1, 4 * pool.threads());
-    const Index by_sequence = length > 1 ? std::min(batch, wanted) : 1;
+    const Index by_sequence = std::min(batch, wanted);
     const Index by_strip = std::min(strips, (wanted + by_sequence - 1) / by_sequence);
-    const Index more = length > 1 ? 1 : std::clamp<Index>(wanted / by_strip, 1, batch);
-    const Index sequence_parts = by_sequence * more;
-    pool.for_each(by_strip * sequence_parts, [&](Index task) {
-        const Index s = task / sequence_parts;
-        const Index b = task % sequence_parts;
-        body(strips * s / by_strip, strips * (s + 1) / by_strip, batch * b / sequence_parts,
-             batch * (b + 1) / sequence_parts);
+    pool.for_each(by_strip * by_sequence, [&](Index task) {
+        const Index s = task / by_sequence;
+        const Index b = task % by_sequence;
+        body(strips * s / by_strip, strips * (s + 1) / by_strip, batch * b / by_sequence,
+             batch * (b + 1) / by_sequence);
     });
+}
+
+/// Asks memory for what a strip will read: too little lies side by side for the processor to see the pattern.
+template <class T>
+void HyenaMixer<T>::fetch_strip(const T* z, Sequences<const T> x, const HyenaState<T>& state, Index strip, Index b,
+                                Index first, Index length) const
+{
+    const auto fetch = [](const T* from, Index numbers) {
+        for (Index i = 0; i < numbers; i += static_cast<Index>(64 / sizeof(T))) {
+            __builtin_prefetch(from + i);
+        }
+    };
+    for (Index p = 0; p < static_cast<Index>(gates_.size()); ++p) {
+        const T* const rows = z + ((p * x.batch + b) * x.length + first) * n_ + strip * lanes;
+        for (Index t = 0; t < length; ++t) {
+            fetch(rows + t * n_, lanes);
+        }
+    }
+    if (length > 1) {
+        return;                                          // states and coefficients are a small part of what it does
+    }
+    for (std::size_t g = 0; g < state.modes.size(); ++g) {
+        const Index size = state.plan->recurrences[g].state_size();
+        fetch(state.modes[g].of(b) + strip * size, size);
+    }
+    const Index strips = padded() / lanes;
+    const Index past = state.past_z.each / strips;
+    fetch(state.past_z.of(b) + strip * past, past);
+    const Index opening = state.plan->opening.size() / strips;
+    fetch(state.plan->opening.data() + strip * opening, opening);
 }
 
 /// Short convolutions of a block of tokens of one strip, all gates: out [gates, longest_scan, 16].
@@ -179,15 +205,16 @@ void HyenaMixer<T>::open_block(const T* z, Sequences<const T> x, HyenaState<T>& 
                                Index first, Index length, T* out) const
 {
     const StripKernels<T>& kernels = strip_kernels<T>();
-    const Index strips = (n_ + lanes - 1) / lanes;
+    const auto gates = static_cast<Index>(gates_.size());
     const Index taps = mixer_.short_taps;
     const Index column = strip * lanes;
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        const auto gate = static_cast<Index>(p);
-        T* const past = taps > 1 ? state.past_z[p].of(b) + column : nullptr;
-        kernels.convolve_short(taps, state.plan->opening.data() + (gate * strips + strip) * (1 + taps) * lanes, past,
-                               z + ((gate * x.batch + b) * x.length + first) * n_ + column, n_,
-                               std::min(lanes, n_ - column), length, out + gate * longest_scan * lanes);
+    const T* const w = state.plan->opening.data() + strip * gates * (1 + taps) * lanes;
+    const Index kept = std::max<Index>(taps - 1, 0) * lanes;
+    T* const past = kept > 0 ? state.past_z.of(b) + strip * gates * kept : nullptr;
+    for (Index p = 0; p < gates; ++p) {
+        kernels.convolve_short(taps, w + p * (1 + taps) * lanes, kept > 0 ? past + p * kept : nullptr,
+                               z + ((p * x.batch + b) * x.length + first) * n_ + column, n_,
+                               std::min(lanes, n_ - column), length, out + p * longest_scan * lanes);
     }
 }
 
@@ -210,8 +237,8 @@ void HyenaMixer<T>::open_gates_in_place(Operations& ops, Sequences<const T> x, T
         Scratch<T> memory(gates * longest_scan * lanes);
         for (Index first = 0; first < x.length; first += longest_scan) {
             const Index length = std::min(longest_scan, x.length - first);
-            for (Index s = s0; s < s1; ++s) {
-                for (Index b = b0; b < b1; ++b) {
+            for (Index b = b0; b < b1; ++b) {
+                for (Index s = s0; s < s1; ++s) {
                     open_block(z, x, state, s, b, first, length, memory.data());
                     for (Index p = 0; p < gates; ++p) {
                         put_block(memory.data() + p * longest_scan * lanes, s, length,
@@ -240,10 +267,13 @@ void HyenaMixer<T>::chain_recurrent(Operations& ops, Sequences<const T> x, T* z,
         T* const y = fed + size;
         for (Index first = 0; first < x.length; first += longest_scan) {
             const Index length = std::min(longest_scan, x.length - first);
-            for (Index s = s0; s < s1; ++s) {
-                const Index column = s * lanes;
-                const Index count = std::min(lanes, n_ - column);
-                for (Index b = b0; b < b1; ++b) {
+            for (Index b = b0; b < b1; ++b) {            // a sequence's states are one run of memory
+                for (Index s = s0; s < s1; ++s) {
+                    const Index column = s * lanes;
+                    const Index count = std::min(lanes, n_ - column);
+                    if (s + 1 < s1) {
+                        fetch_strip(z, x, state, s + 1, b, first, length);
+                    }
                     open_block(z, x, state, s, b, first, length, open);
                     T* const u = open + size;
                     kernels.product(length * lanes, u, open + 2 * size, u);

@@ -60,6 +60,7 @@ public:
     std::unique_ptr<MixerState> start(Index batch, Execution execution) const override;
     void mix(Operations& ops, Sequences<const T> x, T* z, MixerState& state, bool decode,
              T* features) const override;
+    std::unique_ptr<MixerState> hand_over(Operations& ops, const MixerState& exact) const override;
     Index feature_width() const override;
     void features(Operations& ops, Sequences<const T> x, Matrix<T> out) const override;
 
@@ -101,6 +102,8 @@ private:
     void start_exact(HyenaState<T>& state) const;
     template <class Body>
     void for_strips(ThreadPool& pool, Index batch, Index length, const Body& body) const;
+    void fetch_strip(const T* z, Sequences<const T> x, const HyenaState<T>& state, Index strip, Index b, Index first,
+                     Index length) const;
     void open_block(const T* z, Sequences<const T> x, HyenaState<T>& state, Index strip, Index b, Index first,
                     Index length, T* out) const;
     void put_block(const T* block, Index strip, Index length, T* to) const;

@@ -61,8 +61,8 @@ void copy_rows(const History& from, Index from_sequence, Index position, History
 template <class T>
 std::vector<typename HyenaState<T>::Part*> HyenaState<T>::parts()
 {
-    std::vector<Part*> all;
-    for (auto* list : {&past_z, &late, &modes}) {
+    std::vector<Part*> all{&past_z};
+    for (auto* list : {&late, &modes}) {
         for (Part& part : *list) {
             all.push_back(&part);
         }
@@ -161,7 +161,8 @@ void HyenaState<T>::load(const std::vector<std::byte>& bytes)
         values.emplace_back(batch_ * wanted);
         source.read(values.back().data(), static_cast<std::size_t>(values.back().size()) * sizeof(T));
     };
-    for (const auto* list : {&past_z, &late, &modes}) {
+    read_part(past_z.each);
+    for (const auto* list : {&late, &modes}) {
         for (const Part& part : *list) {
             read_part(part.each);
         }
@@ -235,7 +236,7 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
         }
     }
     positions[static_cast<std::size_t>(to)] = source.position(from);
-    for (auto list : {&HyenaState::past_z, &HyenaState::late, &HyenaState::modes}) {
+    for (auto list : {&HyenaState::late, &HyenaState::modes}) {
         for (std::size_t i = 0; i < (this->*list).size(); ++i) {
             Part& part = (this->*list)[i];
             const Part& theirs = (source.*list)[i];
@@ -243,6 +244,7 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
             std::copy_n(theirs.of(from), part.each, part.of(to));
         }
     }
+    std::copy_n(source.past_z.of(from), past_z.each, past_z.of(to));
     std::copy_n(source.past_x.of(from), past_x.each, past_x.of(to));
     if (source.rows() > 0) {
         reserve(source.rows());

@@ -34,7 +34,7 @@ void modal_responses(const HyenaFilters<T>& filters, ThreadPool& pool, Matrix<T>
 /// A mixer's numbers as generation reads them: strips of sixteen channels, the last filled up with zeros.
 template <class T>
 struct HyenaPlan {
-    Buffer<T> opening;                                    // of each gate [strips, 1 + short_taps, 16]: bias, lags
+    Buffer<T> opening;                                    // [strips, gates, 1 + short_taps, 16]: bias, lags
     Buffer<T> skips;                                      // of each convolution [strips, 16]
     std::vector<systems::LaneRecurrence<T>> recurrences;  // of each convolution; N > 1: of all k_i v_j of all heads
 };
@@ -83,7 +83,7 @@ public:
     void reserve(Index tokens);
 
     std::vector<Index> positions;             // tokens that each sequence has seen
-    std::vector<Part> past_z;                 // of each projection: its last short_taps - 1 values, oldest first
+    Part past_z;                              // [strips, gates, short_taps - 1, 16] projections, oldest first
     Part past_x;                              // inputs of the taps, oldest first
     std::vector<Part> late;                   // rings of `delay` convolution inputs: u of each convolution; or k
     std::vector<Part> modes;                  // states of each recurrence; of `linear`: sum k v^T

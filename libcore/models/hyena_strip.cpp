@@ -30,34 +30,86 @@ struct Strip {
     }
     STILLHOUSE_INLINE static void store(T* p, V v) { std::memcpy(p, &v, Bytes); }
 
-    /// Of a narrow strip one row at a time goes through a row of sixteen.
-    STILLHOUSE_INLINE static void convolve_short(Index taps, const T* w, T* past, const T* z, Index row, Index count,
-                                                 Index length, T* out)
+    /// Sums of one row: rows of sixteen, from(j) that of lag j.
+    template <class From>
+    STILLHOUSE_INLINE static void sum_lags(Index taps, const T* w, const From& from, T* to)
     {
-        const bool whole = count == width;
-        alignas(64) T wide[width] = {};
-        for (Index t = 0; t < length; ++t) {
-            T* const to = out + t * width;
-            if (taps == 0) {
-                std::copy_n(z + t * row, count, to);
-                std::fill_n(to + count, width - count, T(0));
-                continue;
+        V sums[width / lanes];
+#pragma GCC unroll 8
+        for (Index v = 0; v < width / lanes; ++v) {
+            sums[v] = load(w + v * lanes);
+        }
+        for (Index j = 0; j < taps; ++j) {
+            const T* const row = from(j);
+#pragma GCC unroll 8
+            for (Index v = 0; v < width / lanes; ++v) {
+                sums[v] = load(w + (1 + j) * width + v * lanes) * load(row + v * lanes) + sums[v];
             }
-            std::copy_n(w, width, to);
-            for (Index j = 0; j < taps; ++j) {
-                const T* from = t >= j ? z + (t - j) * row : past + (taps - 1 + t - j) * row;
-                if (!whole) {
-                    std::copy_n(from, count, wide);
-                    from = wide;
-                }
-                for (Index l = 0; l < width; l += lanes) {
-                    store(to + l, load(w + (1 + j) * width + l) * load(from + l) + load(to + l));
-                }
+        }
+#pragma GCC unroll 8
+        for (Index v = 0; v < width / lanes; ++v) {
+            store(to + v * lanes, sums[v]);
+        }
+    }
+
+    STILLHOUSE_INLINE static void copy_row(const T* from, T* to)
+    {
+        V row[width / lanes];
+        std::memcpy(row, from, sizeof(row));
+        std::memcpy(to, row, sizeof(row));
+    }
+
+    /// The whole strip is there.
+    STILLHOUSE_INLINE static void convolve_whole(Index taps, const T* w, T* past, const T* z, Index row, Index length,
+                                                 T* out)
+    {
+        for (Index t = 0; t < length; ++t) {
+            if (taps == 0) {
+                copy_row(z + t * row, out + t * width);
+            } else if (t + 1 >= taps) {
+                const T* const now = z + t * row;
+                sum_lags(taps, w, [=](Index j) [[gnu::always_inline]] { return now - j * row; }, out + t * width);
+            } else {
+                const auto from = [=](Index j) [[gnu::always_inline]] {
+                    return t >= j ? z + (t - j) * row : past + (taps - 1 + t - j) * width;
+                };
+                sum_lags(taps, w, from, out + t * width);
             }
         }
         for (Index r = 0; r + 1 < taps; ++r) {
             const Index from = length - (taps - 1) + r;
-            std::copy_n(from >= 0 ? z + from * row : past + (length + r) * row, count, past + r * row);
+            copy_row(from >= 0 ? z + from * row : past + (length + r) * width, past + r * width);
+        }
+    }
+
+    /// Rows of a narrow strip are widened first, one token at a time.
+    STILLHOUSE_INLINE static void convolve_short(Index taps, const T* w, T* past, const T* z, Index row, Index count,
+                                                 Index length, T* out)
+    {
+        if (count == width) {
+            convolve_whole(taps, w, past, z, row, length, out);
+            return;
+        }
+        alignas(64) T wide[width] = {};
+        for (Index t = 0; t < length; ++t) {
+            T* const to = out + t * width;
+            if (taps == 0) {
+                std::copy_n(z + t * row, count, wide);
+                copy_row(wide, to);
+                continue;
+            }
+            const auto from = [&](Index j) [[gnu::always_inline]] {
+                if (t < j) {
+                    return static_cast<const T*>(past + (taps - 1 + t - j) * width);
+                }
+                std::copy_n(z + (t - j) * row, count, wide);
+                return static_cast<const T*>(wide);
+            };
+            sum_lags(taps, w, from, to);
+        }
+        for (Index r = 0; r + 1 < taps; ++r) {
+            const Index from = length - (taps - 1) + r;
+            std::copy_n(from >= 0 ? z + from * row : past + (length + r) * width, count, past + r * width);
         }
     }
 

@@ -12,7 +12,7 @@ namespace stillhouse::models {
 template <class T>
 struct StripKernels {
     /// out[t] = w[0] + sum_{j < taps} w[1 + j] z[t - j] with rows w of sixteen; taps = 0: out = z. The first `count`
-    /// channels of z are there. Before z stand the taps - 1 rows of `past`, oldest first, which then move on.
+    /// channels of z are there. Before z stand the taps - 1 rows of sixteen of `past`, oldest first; they move on.
     void (*convolve_short)(Index taps, const T* w, T* past, const T* z, Index row, Index count, Index length, T* out);
     /// out = a b, n numbers, a multiple of sixteen
     void (*product)(Index n, const T* a, const T* b, T* out);

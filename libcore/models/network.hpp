@@ -81,6 +81,9 @@ public:
 
     /// Generation. Error{bad_data} when an attention layer's positions run out (config().max_positions).
     NetworkState start(Index batch, Execution execution) const;
+    /// The recurrent state that goes on best from one of exact_original: prompts read by the filters themselves
+    /// (Mixer::hand_over).
+    NetworkState hand_over(const NetworkState& exact) const;
     /// tokens [batch, length]; logits [batch, vocabulary] after the last token of each (may be empty: none wanted).
     void prefill(const Index* tokens, Index length, NetworkState& state, Matrix<T> logits) const;
     /// The residual stream after the last layer for the next tokens of each sequence, [batch, length, D]; the state

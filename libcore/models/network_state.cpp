@@ -53,6 +53,19 @@ NetworkState Network<T>::start(Index batch, Execution execution) const
     return state;
 }
 
+template <class T>
+NetworkState Network<T>::hand_over(const NetworkState& exact) const
+{
+    NetworkState state;
+    state.batch = exact.batch;
+    state.position = exact.position;
+    for (std::size_t i = 0; i < mixers_.size(); ++i) {
+        with_context("layer " + std::to_string(i),
+                     [&] { state.layers.push_back(mixers_[i]->hand_over(*ops_, *exact.layers.at(i))); });
+    }
+    return state;
+}
+
 // One layer in place on the next tokens, its mixer beside its MLP: two regions of the pool for all products.
 template <class T>
 void Network<T>::advance_joined(Index i, Sequences<T> x, MixerState& state, bool decode) const
@@ -190,6 +203,7 @@ void Network<T>::step(const Index* tokens, NetworkState& state, compute::TileSin
 #define STILLHOUSE_INSTANTIATE(T)                                                                                      \
     template void Network<T>::check_positions(Index) const;                                                           \
     template NetworkState Network<T>::start(Index, Execution) const;                                                  \
+    template NetworkState Network<T>::hand_over(const NetworkState&) const;                                           \
     template void Network<T>::advance(Index, Sequences<T>, MixerState&, bool) const;                                  \
     template void Network<T>::prefill_stream(const Index*, NetworkState&, Sequences<T>) const;                        \
     template void Network<T>::prefill(const Index*, Index, NetworkState&, Matrix<T>) const;                           \

@@ -47,22 +47,22 @@ struct Strip {
         }
         for (Index t = 0; t < length; ++t) {
             const V in = load(u + t * row);
-            V out = load(y + t * row);
+            V out[4] = {load(y + t * row), V{}, V{}, V{}};
 #pragma GCC unroll 8
             for (int k = 0; k < Slots; ++k) {
                 const T* const at = c + 5 * k * row;
                 const V s = load(at);
                 const V a = load(at + row);
                 const V i = load(at + 2 * row);
-                out = load(at + 3 * row) * x1[k] + out;
-                out = load(at + 4 * row) * x2[k] + out;
+                out[k % 2] = load(at + 3 * row) * x1[k] + out[k % 2];
+                out[2 + k % 2] = load(at + 4 * row) * x2[k] + out[2 + k % 2];
                 const V turned = i * x1[k];
                 V next = s * x1[k] + in;
                 next = next - a * x1[k];
                 x1[k] = next - i * x2[k];
                 x2[k] = s * x2[k] + (turned - a * x2[k]);
             }
-            store(y + t * row, out);
+            store(y + t * row, (out[0] + out[1]) + (out[2] + out[3]));
         }
 #pragma GCC unroll 8
         for (int k = 0; k < Slots; ++k) {
@@ -109,13 +109,13 @@ struct Strip {
         }
         for (Index t = 0; t < length; ++t) {
             V in = load(w + t * row);
-            V out = load(y + t * row);
+            V out[2] = {load(y + t * row), V{}};
 #pragma GCC unroll 8
             for (int k = 0; k < Slots; ++k) {
                 const T* const at = c + section_rows * k * row;
                 const auto number = [&](LaneSection which) [[gnu::always_inline]] { return load(at + which * row); };
-                out = number(section_c1) * x1[k] + out;
-                out = number(section_c2) * x2[k] + out;
+                out[0] = number(section_c1) * x1[k] + out[0];
+                out[1] = number(section_c2) * x2[k] + out[1];
                 const V rest = number(section_b) * x2[k] - x2[k];
                 const V passed = number(section_o2) * x2[k] - number(section_d2) * in;
                 const V e = number(section_in) * in + rest;
@@ -129,7 +129,7 @@ struct Strip {
                 in = number(section_d) * in + (number(section_o1) * x1[k] + passed);
                 x1[k] = number(section_s) * x1[k] + first;
             }
-            store(y + t * row, out);
+            store(y + t * row, out[0] + out[1]);
             store(w + t * row, in);
         }
 #pragma GCC unroll 8

@@ -12,8 +12,8 @@ namespace stillhouse::systems {
 inline constexpr Index lane_count = 16;
 
 /// Every array is rows of 16 numbers, one a signal; u, w and y have `length` rows, one a token, and states go from row
-/// to row of a slot in registers, eight slots (of narrow processors four) at a time. y is added to, in the order of the
-/// slots. A signal's bits depend neither on `length` nor on the other signals.
+/// to row of a slot in registers, eight slots (of narrow processors four) at a time. y is added to, in an order that
+/// depends on the number of slots alone. A signal's bits depend neither on `length` nor on the other signals.
 template <class T>
 struct LaneKernels {
     /// Slots of two states; c holds rows s, a, i, c1, c2 a slot (s = +-1, a = s times the damping):

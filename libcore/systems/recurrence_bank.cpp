@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <type_traits>
 
 namespace stillhouse::systems {
@@ -61,51 +60,6 @@ RecurrenceBank<T>::RecurrenceBank(std::vector<Realization> filters, Index delay)
         } else {
             narrow_.reset();
         }
-    }
-}
-
-template <class T>
-Index RecurrenceBank<T>::state_size() const
-{
-    return narrow_ != nullptr ? narrow_->state_size()
-                              : wide_->state_size() * static_cast<Index>(sizeof(double) / sizeof(T));
-}
-
-template <class T>
-void RecurrenceBank<T>::step(const T* u, const Index* filter_of, Index signals, T* state, T* y) const
-{
-    if (narrow_ != nullptr) {
-        narrow_->step(u, filter_of, signals, state, y);
-        return;
-    }
-    // all states at once: one after the other they would cost an allocation a signal and token
-    const auto bytes = static_cast<std::size_t>(signals * wide_->state_size()) * sizeof(double);
-    thread_local std::vector<double> inputs, numbers;
-    inputs.assign(u, u + signals);
-    numbers.resize(static_cast<std::size_t>(signals * wide_->state_size()));
-    std::memcpy(numbers.data(), state, bytes);
-    wide_->step(inputs.data(), filter_of, signals, numbers.data(), inputs.data());
-    std::memcpy(state, numbers.data(), bytes);
-    std::transform(inputs.begin(), inputs.end(), y, [](double x) { return static_cast<T>(x); });
-}
-
-template <class T>
-void RecurrenceBank<T>::scan(Matrix<const T> u, const Index* filter_of, T* state, Matrix<T> y) const
-{
-    if (narrow_ != nullptr) {
-        narrow_->scan(u, filter_of, state, y);
-        return;
-    }
-    const auto bytes = static_cast<std::size_t>(wide_->state_size()) * sizeof(double);
-    thread_local std::vector<double> row, numbers;
-    row.resize(static_cast<std::size_t>(u.cols));
-    numbers.resize(static_cast<std::size_t>(wide_->state_size()));
-    for (Index i = 0; i < u.rows; ++i) {
-        std::memcpy(numbers.data(), state + i * state_size(), bytes);
-        std::copy_n(u.row(i), u.cols, row.begin());
-        wide_->scan({row.data(), 1, u.cols}, filter_of + i, numbers.data(), {row.data(), 1, u.cols});
-        std::transform(row.begin(), row.end(), y.row(i), [](double x) { return static_cast<T>(x); });
-        std::memcpy(state + i * state_size(), numbers.data(), bytes);
     }
 }
 

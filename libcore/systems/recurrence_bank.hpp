@@ -23,10 +23,6 @@ public:
 
     Index filters() const { return narrow_ != nullptr ? narrow_->filters() : wide_->filters(); }
     bool in_double() const { return narrow_ == nullptr || std::is_same_v<T, double>; }
-    Index state_size() const;
-
-    void step(const T* u, const Index* filter_of, Index signals, T* state, T* y) const;
-    void scan(Matrix<const T> u, const Index* filter_of, T* state, Matrix<T> y) const;
     /// The bank for signals side by side, signal i with filter filter_of[i].
     LaneRecurrence<T> lanes(std::span<const Index> filter_of) const;
 

@@ -104,7 +104,7 @@ NetworkConfig with_realization(const NetworkConfig& config, systems::Form form, 
     auto& fir = weights.add(prefix + "fir", {filters, taps});
     auto& orders = weights.add(prefix + "order", {filters});
     auto* readout = form == systems::Form::cascade ? &weights.add(prefix + "readout", {filters, order}) : nullptr;
-    const Index length = 64;
+    const Index length = 1024;           // beyond any horizon of a prompt that is handed over
     NetworkConfig changed = config;
     changed.mixers[0].form = FilterForm::free_taps;
     changed.mixers[0].filter_length = length;
@@ -356,7 +356,7 @@ BOOST_AUTO_TEST_CASE(the_state_is_constant)
         const auto made = make_hyena_mixer<float>(config, 0, weights);
         made->refresh(ops);
         const auto state = made->start(1, Execution::recurrent);
-        const Index numbers = 3 * 12 * 2 + 2 * 10 + 16 * 6 + 3 * window * 12;   // modes of 16 channels, 12 in use
+        const Index numbers = 3 * 16 * 2 + 2 * 10 + 16 * 6 + 3 * window * 12;   // strips of 16 channels, 12 in use
         BOOST_TEST(state->bytes_per_sequence() == numbers * 4);
         const Buffer<float> x = random_values<float>(200 * 10, 32);
         Buffer<float> y(x.size());
@@ -392,6 +392,80 @@ BOOST_AUTO_TEST_CASE(filters_without_modes)
             }
         }
     }
+}
+
+/// Behind a prompt that the filters have read: where they are what the modes stand for nothing changes; where the modes
+/// miss a part, they take up what they can of it.
+BOOST_AUTO_TEST_CASE(prompts_are_handed_over)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::f64, 2);
+    auto& ops = backend->real();
+    constexpr Index length = 60;
+    double sum = 0.0;
+    for (const Index prompt : {1, 3, 40}) {
+        for (const NamedMixer& each : small_mixers()) {
+            if (each.config.mixers[0].kind == MixerKind::linear || each.config.mixers[0].form != FilterForm::modal) {
+                continue;
+            }
+            for (const bool missed : {false, true}) {
+                Parameters<double> weights = mixer_weights_of<double>(each.config, 37);
+                const NetworkConfig config = with_realization(each.config, systems::Form::cascade, weights);
+                if (missed) {
+                    auto& filter = weights.at("layers.0.mixer.filter");
+                    for (Index i = 0; i < filter.values.size(); ++i) {
+                        const auto lag = static_cast<double>(i % filter.shape[1] - config.mixers[0].delay);
+                        filter.values[i] += lag < 0.0 ? 0.0 : 0.3 * std::pow(0.97, lag) * std::cos(0.2 * lag);
+                    }
+                }
+                const auto mixer = make_hyena_mixer<double>(config, 0, weights);
+                mixer->refresh(ops);
+                const Index width = config.width;
+                const Buffer<double> x = random_values<double>(batch * length * width, 38);
+                std::vector<Index> way{prompt};
+                way.insert(way.end(), length - prompt, 0);
+                const auto exact = mixer->start(batch, Execution::exact_original);
+                const auto own = mixer->start(batch, Execution::recurrent);
+                const Buffer<double> wanted = in_pieces(ops, *mixer, *exact, x, length, width, way);
+                const Buffer<double> by_itself = in_pieces(ops, *mixer, *own, x, length, width, way);
+
+                const auto read = mixer->start(batch, Execution::exact_original);
+                std::unique_ptr<MixerState> handed;
+                double error = 0.0;
+                double without = 0.0;
+                for (Index t = 0; t < length; t += t == 0 ? prompt : 1) {
+                    const Index count = t == 0 ? prompt : 1;
+                    Buffer<double> in(batch * count * width);
+                    Buffer<double> out(in.size());
+                    for (Index b = 0; b < batch; ++b) {
+                        std::copy_n(x.data() + (b * length + t) * width, count * width, in.data() + b * count * width);
+                    }
+                    if (t == 0) {
+                        mixer->prefill(ops, shaped(std::as_const(in), batch, count), *read, shaped(out, batch, count));
+                        handed = mixer->hand_over(ops, *read);
+                        continue;
+                    }
+                    mixer->step(ops, Matrix<const double>(in.data(), batch, width), *handed,
+                                Matrix<double>(out.data(), batch, width));
+                    for (Index i = 0; i < batch * width; ++i) {
+                        const Index place = (i / width * length + t) * width + i % width;
+                        error += std::pow(out[i] - wanted[place], 2);
+                        without += std::pow(by_itself[place] - wanted[place], 2);
+                    }
+                }
+                BOOST_TEST_CONTEXT(each.name << ", prompt " << prompt << ", missed " << missed)
+                {
+                    if (!missed) {
+                        BOOST_TEST(error < 1e-12);
+                    } else if (prompt == 40) {
+                        sum += error / without;          // tokens after the prompt err as before
+                    }
+                    BOOST_TEST_MESSAGE(each.name << ", prompt " << prompt << ": squared error " << error
+                                                 << " against " << without);
+                }
+            }
+        }
+    }
+    BOOST_TEST(sum < 3 * 0.8);                           // three mixers
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named)
