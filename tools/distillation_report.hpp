@@ -3,6 +3,7 @@
 // short of what was asked for.
 #pragma once
 
+#include "tools/adapters/memory_text.hpp"
 #include "tools/distillation_options.hpp"
 
 #include <cstdio>
@@ -10,6 +11,24 @@
 #include <vector>
 
 namespace stillhouse {
+
+/// Says, with -v and in --report, what the run will need; returns it for a dry run.
+template <class T>
+std::string tell_memory(const DistillationOptions& s, const adapters::Distillation<T>& work,
+                        const models::NetworkConfig& student, adapters::FirstBatch first,
+                        const training::LayerwiseOptions& options, cli::Context& context)
+{
+    Index teacher_numbers = 0;
+    for (const auto& entry : work.model.weights) {
+        teacher_numbers += entry.values.size();
+    }
+    const Index start_tokens = s.start == "closed" ? std::min(s.start_tokens, work.kept_tokens()) : 0;
+    const auto plan = training::layerwise_memory<T>(
+        student, teacher_numbers, options, {std::max(s.training.batch, first.rows), first.length}, start_tokens);
+    context.report().emplace_back("memory", adapters::memory_record(plan));
+    context.info(adapters::memory_text(plan));
+    return adapters::memory_text(plan);
+}
 
 /// `layers` (figures of each replaced layer) go to --report and, with -v, to the terminal; their means join the closing
 /// line. Warns where the input ended before the steps that were asked for.

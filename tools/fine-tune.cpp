@@ -4,6 +4,7 @@
 #include "libcore/models/initialize.hpp"
 #include "tools/adapters/adopted_modes.hpp"
 #include "tools/adapters/loss_summary.hpp"
+#include "tools/adapters/memory_text.hpp"
 #include "tools/adapters/teacher_logits.hpp"
 #include "tools/model_run.hpp"
 #include "tools/tuning_options.hpp"
@@ -83,8 +84,14 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
         plan.valid = rows.validation(*s.valid);
     }
     const std::vector<std::string> trained = adapters::trained_names(network.config(), s.train, s.freeze);
+    const auto memory = training::end_to_end_memory<T>(network, trained, teacher.get(),
+                                                       {s.training.batch, rows_context(s, network.config())},
+                                                       (s.average > 0.0 ? 1 : 0) + (s.patience > 0 ? 1 : 0));
+    context.info(adapters::memory_text(memory));
+    context.report().emplace_back("memory", adapters::memory_record(memory));
     if (context.dry_run()) {
-        return context.planned("would train " + std::to_string(trained.size()) + " tensors");
+        return context.planned("would train " + std::to_string(trained.size()) + " tensors; " +
+                               adapters::memory_text(memory));
     }
     const auto options = trainer_options(s, plan.steps, context.seed());
     plan.rate = [&](Index step) { return options.rate.at(step); };

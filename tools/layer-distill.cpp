@@ -96,9 +96,11 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
     }
     const auto first = from ? adapters::first_batch(*from) : work.first();
     const auto config = adapters::student_config(work.teacher, s.student, first.length);
+    const Index expected = work.expected_steps(first, s.training.batch, s.training.accumulate);
+    const auto memory = tell_memory<T>(s, work, config, first, s.layerwise(expected, context.seed()), context);
     const auto attention = adapters::take_attention(work.teacher, config, work.model.weights);
     if (context.dry_run()) {
-        return context.planned("would fit the mixers of " + std::to_string(config.layers) + " layers");
+        return context.planned("would fit the mixers of " + std::to_string(config.layers) + " layers; " + memory);
     }
     auto student = begin<T>(s, config, context.seed(), attention, work, backend.on<T>());
     std::vector<training::LayerReport> start;
@@ -108,7 +110,6 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         work.take_back(std::move(batches));
     }
 
-    const Index expected = work.expected_steps(first, s.training.batch, s.training.accumulate);
     training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, s.layerwise(expected, context.seed()));
     typename Work::Progressed done;
     const adapters::DistillationState<T> state{student, trainer, done, start};

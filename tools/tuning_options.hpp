@@ -133,13 +133,18 @@ inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index s
     return options;
 }
 
+inline Index rows_context(const TuningOptions& s, const models::NetworkConfig& config)
+{
+    return s.context.value_or(std::min<Index>(1024, config.max_positions));
+}
+
 inline adapters::TokenRequest rows_request(const TuningOptions& s, const models::NetworkConfig& config,
                                            std::uint64_t seed)
 {
     adapters::TokenRequest request;
     request.text = s.text;
     request.tokens = s.tokens;
-    request.context = s.context.value_or(std::min<Index>(1024, config.max_positions));
+    request.context = rows_context(s, config);
     request.batch = std::max<Index>(1, s.training.batch);
     request.vocabulary = config.vocabulary;
     request.shuffle = s.shuffle;

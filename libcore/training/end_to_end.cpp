@@ -36,6 +36,11 @@ models::Parameters<T> entries_of(const models::Parameters<T>& weights, const std
 
 }  // namespace
 
+Index head_rows(Index n, Index vocabulary)
+{
+    return std::min(n, std::max(fewest_rows, head_elements / vocabulary));
+}
+
 template <class T>
 EndToEndTrainer<T>::EndToEndTrainer(models::Network<T>& network, const std::vector<std::string>& trained,
                                     EndToEndOptions options)
@@ -98,11 +103,11 @@ double EndToEndTrainer<T>::accumulate(const TokenRows& rows, const models::Netwo
 
     double loss = 0.0;
     models::Scratch<T>& gradient = after;
-    const Index head_rows = std::min(n, std::max(fewest_rows, head_elements / config.vocabulary));
-    models::Scratch<T> logits(head_rows * config.vocabulary);
+    const Index at_once = head_rows(n, config.vocabulary);
+    models::Scratch<T> logits(at_once * config.vocabulary);
     models::Scratch<T> teacher_logits(teacher != nullptr ? logits.size() : 0);
-    for (Index first = 0; first < n; first += head_rows) {
-        const Index count = std::min(head_rows, n - first);
+    for (Index first = 0; first < n; first += at_once) {
+        const Index count = std::min(at_once, n - first);
         const Index* wanted = targets.data() + first;
         const auto scored = static_cast<double>(count - std::count(wanted, wanted + count, Index(-1)));
         const Matrix<T> l(logits.data(), count, config.vocabulary);

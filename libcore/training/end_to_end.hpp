@@ -29,6 +29,9 @@ struct EndToEndOptions {
     double average = 0.0;                // decay of the exponential moving average of the weights; 0: none
 };
 
+/// Rows of `n` whose logits exist at a time.
+Index head_rows(Index n, Index vocabulary);
+
 /// Position t of a row predicts token t + 1; the last position has no target and is left out of every loss.
 template <class T>
 class EndToEndTrainer {

@@ -100,6 +100,16 @@ void Distillation<T>::keep(Index tokens)
 }
 
 template <class T>
+Index Distillation<T>::kept_tokens() const
+{
+    Index tokens = 0;
+    for (const auto& batch : kept_) {
+        tokens += batch.values.size();
+    }
+    return tokens;
+}
+
+template <class T>
 std::vector<training::Activations<T>> Distillation<T>::lend()
 {
     std::vector<training::Activations<T>> lent;

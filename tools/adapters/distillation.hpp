@@ -45,6 +45,7 @@ public:
 
     /// Reads the first batches, at least `tokens` tokens or all there are; the gradient steps begin with them.
     void keep(Index tokens);
+    Index kept_tokens() const;
     FirstBatch first() const { return {kept_.front().values.batch, kept_.front().values.length}; }
     /// Moved out and back for the closed start, which takes them without their places.
     std::vector<training::Activations<T>> lend();
