@@ -10,8 +10,9 @@ namespace stillhouse::compute {
 
 /// How packed weights are stored, and with them how a product is taken. f32: as it is. bf16: weights and activations
 /// rounded to bf16, products exact, sums in f32. int8: weights and activations as whole numbers -127..127 times a scale
-/// of each row and group of 128 columns (the largest magnitude over 127), products and sums of a group exact, the
-/// groups summed in f32.
+/// of each row and group of 512 columns (the largest magnitude over 127), products and sums of a group exact, the
+/// groups summed in f32. Perplexity of the bundled teacher: bf16 +0.002 %, int8 +0.065 % (groups of 256 +0.050 %, of
+/// 128 +0.019 % at six sevenths of the speed of many rows).
 enum class WeightFormat { f32, bf16, int8 };
 
 const char* name(WeightFormat format) noexcept;   // "f32", "bf16", "int8"
@@ -23,7 +24,7 @@ class PackedMatrix {
 public:
     static constexpr Index panel_rows = 16;
     static constexpr Index step_bytes = 4 * panel_rows;
-    static constexpr Index group_cols = 128;   // of int8
+    static constexpr Index group_cols = 512;   // of int8
 
     PackedMatrix() = default;
     PackedMatrix(Index rows, Index cols, WeightFormat format);   // zeros

@@ -2,9 +2,10 @@
 // A network's weights and its forward over whole sequences.
 #include "libcore/models/network.hpp"
 
-#include "libcore/base/dtype.hpp"
 #include "libcore/models/elementwise.hpp"
 #include "libcore/models/scratch.hpp"
+
+#include <bit>
 
 namespace stillhouse::models {
 namespace {
@@ -115,7 +116,7 @@ void Network<T>::embed(const Index* tokens, Index n, T* x) const
         } else {
             const std::uint16_t* const from = rounded_embedding_.data() + tokens[i] * config_.width;
             for (Index j = 0; j < config_.width; ++j) {
-                row[j] = static_cast<T>(from_bf16(from[j]));
+                row[j] = static_cast<T>(std::bit_cast<float>(static_cast<std::uint32_t>(from[j]) << 16));
             }
         }
     }

@@ -59,7 +59,7 @@ void pack_panel(Matrix<const float> w, Index panel, PackedMatrix& packed)
     const Index rows = std::min(panel_rows, w.rows - first);
     const Index steps = packed.steps();
     Scratch<std::uint32_t, 6> lines(panel_rows * steps);
-    const auto turn_steps = [&](Index step, Index count, std::byte* to) {   // lines are [row, step], panels [step, row]
+    const auto turn_steps = [&](Index step, Index count, std::byte* to) {
         turn(lines.data() + step, steps, panel_rows, count, reinterpret_cast<std::uint32_t*>(to), panel_rows);
     };
     std::fill_n(lines.data(), panel_rows * steps, packed.format() == WeightFormat::int8 ? 0x80808080U : 0U);
@@ -195,7 +195,7 @@ void multiply_panels(const Plan& plan, Index tile0, Index tile1, Index p0, Index
     tile.panel_sums = apart * panel_rows;
     tile.first = p0 == 0;
     tile.group_steps = group_steps;
-    // One tile of rows: each panel is fetched some lines ahead. Several: while they use these weights, those wanted next
+
     // come nearer, a share with each tile.
     const bool streams = x.tiles == 1;
     const Index share = ahead == nullptr ? 0 : ceil_div(steps * count, tile1 - tile0) * step_bytes;

@@ -81,8 +81,8 @@ BOOST_AUTO_TEST_CASE(packed_rows_are_the_weights)
                         const double most = format == WeightFormat::f32    ? 0.0
                                             : format == WeightFormat::bf16 ? 0x1p-8 * std::abs(w.at(j, i))
                                                                            : 1.0001 * top / 254;
-                        const double error = std::abs(static_cast<double>(row[static_cast<std::size_t>(i)]) - w.at(j, i));
-                        BOOST_TEST_REQUIRE(error <= most);
+                        const double found = row[static_cast<std::size_t>(i)];
+                        BOOST_TEST_REQUIRE(std::abs(found - w.at(j, i)) <= most);
                     }
                 }
             }
@@ -148,8 +148,9 @@ BOOST_AUTO_TEST_CASE(packed_rows_do_not_depend_on_the_batch_or_the_threads)
                 for (Index i = 0; i < m; ++i) {
                     different += same_row(y.row(i), whole.row((17 + 7 * i) % most), n) ? 0 : 1;
                 }
-                BOOST_TEST(different == 0, compute::name(format) << " " << n << " x " << k << ": " << different << " of "
-                                                                 << m << " rows depend on the batch");
+                BOOST_TEST(different == 0, compute::name(format)
+                                               << " " << n << " x " << k << ": " << different << " of " << m
+                                               << " rows depend on the batch");
             }
         }
     }
@@ -262,18 +263,19 @@ BOOST_AUTO_TEST_CASE(levels_agree)
 {
     const auto backend = compute::make_backend("cpu", Precision::f32, 1);
     const Index k = 600;
+    const Index group = PackedMatrix::group_cols;
     Dense<float> w(32, k, 5);
-    std::fill_n(w.row(3), 128, 1.0F);      // extremes: products that saturate in 16 bits if added in pairs
-    std::fill_n(w.row(4), 128, -1.0F);
+    std::fill_n(w.row(3), group, 1.0F);      // extremes: products that saturate in 16 bits if added in pairs
+    std::fill_n(w.row(4), group, -1.0F);
     for (const WeightFormat format : formats) {
         const PackedMatrix packed = backend->single().pack(w.in(), format);
-        const Index groups = format == WeightFormat::int8 ? (k + 127) / 128 : 0;
+        const Index groups = format == WeightFormat::int8 ? (k + group - 1) / group : 0;
         for (const auto* const* each = compute::cpu::levels(); *each != nullptr; ++each) {
             const auto& kernels = (*each)->packed;
             const auto& multiply = kernels.formats[static_cast<int>(format)];
             for (Index rows = 1; rows <= multiply.most_rows; ++rows) {
                 Dense<float> x(rows, k, 9);
-                std::fill_n(x.row(0), 128, -1.0F);
+                std::fill_n(x.row(0), group, -1.0F);
                 Buffer<std::uint32_t> turned(rows * packed.steps());
                 Buffer<float> scales(rows * groups + 1);
                 Buffer<std::int32_t> offsets(rows * groups + 1);
@@ -287,9 +289,9 @@ BOOST_AUTO_TEST_CASE(levels_agree)
                     for (Index g = 0; g < groups; ++g) {
                         std::int32_t sum = 0;
                         scales[g * rows + r] =
-                            kernels.quantise(x.row(r) + g * 128, std::min<Index>(128, k - g * 128),
-                                             reinterpret_cast<std::int8_t*>(line.data() + g * 32), &sum);
-                        offsets[g * rows + r] = -128 * sum;
+                            kernels.quantise(x.row(r) + g * group, std::min(group, k - g * group),
+                                             reinterpret_cast<std::int8_t*>(line.data() + g * group / 4), &sum);
+                        offsets[g * rows + r] = -128 * sum;   // what the 128 in each weight adds
                     }
                     for (Index p = 0; p < packed.steps(); ++p) {
                         turned[p * rows + r] = line[static_cast<std::size_t>(p)];
@@ -309,7 +311,7 @@ BOOST_AUTO_TEST_CASE(levels_agree)
                     tile.panel_bytes = packed.panel_bytes();
                     tile.sums = sums.row(0);
                     tile.row = 32;
-                    tile.group_steps = 32;
+                    tile.group_steps = group / 4;
                     tile.scales = scales.data();
                     tile.offsets = offsets.data();
                     tile.ahead = tile.w;
