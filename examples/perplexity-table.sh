@@ -48,15 +48,16 @@ tune nothing paper-layers $((2 * steps)) --loss ce --from-scratch
 
 # row TITLE MODEL STAGES...: a line of JSON a corpus, with the CPU seconds of all stages together
 row() {
-    local title=$1 model=$2 text
+    local title=$1 model=$2 text file
     shift 2
     for text in "${corpora[@]}"; do
-        evaluate -q "$model" --against "$teacher" --text "$text" --context "$context" --limit "${LIMIT:-20K}" --json \
-            -f -o "$work/evaluation.json"
+        file=$work/$(basename "$model" .mts)-$(basename "$text" .txt).json
+        [ -s "$file" ] || evaluate -q "$model" --against "$teacher" --text "$text" --context "$context" \
+            --limit "${LIMIT:-20K}" --json -f -o "$file"
         python3 -c 'import json, sys
 results = json.load(open(sys.argv[1]))["results"]["text"]
 print(json.dumps({"model": sys.argv[2], "corpus": sys.argv[3], "cpu_seconds": float(sys.argv[4]), **results}))' \
-            "$work/evaluation.json" "$title" "$(basename "$text" .txt)" "$(cpu "$@")"
+            "$file" "$title" "$(basename "$text" .txt)" "$(cpu "$@")"
     done
 }
 {

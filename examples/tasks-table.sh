@@ -44,15 +44,15 @@ starts = range(40, len(words) - 20, 30)
 with open(sys.argv[2] + "/choices.jsonl", "w", encoding="utf-8") as file:
     for at in starts:
         passage = lambda start: " ".join(words[start:start + 8])
-        others = draw.sample([s for s in starts if abs(s - at) > 60], 3)
+        others = [s for s in draw.sample(starts, min(len(starts), 12)) if abs(s - at) > 60][:3]
         choices = [passage(s) for s in [at] + others]
-        gold = draw.randrange(4)
+        gold = draw.randrange(len(choices))
         choices[0], choices[gold] = choices[gold], choices[0]
         if len(set(choices)) == 4:
             print(json.dumps({"context": " ".join(words[at - 40:at]), "choices": choices, "gold": gold}), file=file)
 with open(sys.argv[2] + "/lambada_openai.jsonl", "w", encoding="utf-8") as file:
     for end in re.finditer(r"(?<= )[a-z]+(?=[.;!?] )", text):
-        before = text[:end.start()].split(" ")[-60:]
+        before = text[max(0, end.start() - 2000):end.start()].split(" ")[-60:]
         if len(before) == 60:
             print(json.dumps({"text": " ".join(before) + end.group()}), file=file)
 END

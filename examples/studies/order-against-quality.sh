@@ -31,7 +31,7 @@ data=()
 training_data
 
 tune() { fine-tune "$1" --teacher "$teacher" "${data[@]}" --context "$context" --batch "${BATCH:-4}" "${@:2}"; }
-heal() { tune "$1" --steps "$heal" --lr "${HEAL_LR:-1e-3}" "${@:2}"; }
+heal() { tune "$1" --steps "$heal" --lr "${HEAL_LR:-3e-4}" "${@:2}"; }
 # trained NAME OPTIONS...: the closed start, then KL
 trained() {
     stage "$1.start" layer-distill "$work/dump.mts" --steps 0 --start-tokens "$tokens" ${HEADS:+--heads "$HEADS"} \
