@@ -20,15 +20,21 @@ constexpr Index panel_rows = PackedMatrix::panel_rows;
 constexpr Index group_cols = PackedMatrix::group_cols;
 constexpr Index step_bytes = PackedMatrix::step_bytes;
 constexpr Index group_steps = group_cols / 4;
+constexpr Index part_cols = group_cols;      // of activations that are packed at once
 constexpr Index depth = 256;                 // steps of a block: two panels of it fit the first cache
-constexpr Index rows_of_block = 256;         // whose activations over a block of steps stay in the second cache
+constexpr Index block_bytes = 1 << 19;       // of packed activations that a block of rows keeps in the second cache
 constexpr Index fetch_distance = 2048;       // bytes: two thirds more speed at eight rows than without
 constexpr Index most_maps = 16;              // of a region
-constexpr Index serial_elements = 1 << 14;   // of activations, below which waking a thread costs more than packing them
+constexpr Index serial_elements = 1 << 12;   // of activations, below which waking a thread costs more than packing them
 
 Index ceil_div(Index a, Index b)
 {
     return (a + b - 1) / b;
+}
+
+Index steps_of(Index cols, WeightFormat format)
+{
+    return ceil_div(cols, format == WeightFormat::f32 ? 1 : format == WeightFormat::bf16 ? 2 : 4);
 }
 
 const PackedKernels::Format& kernels_of(WeightFormat format)
@@ -108,31 +114,34 @@ struct Activations {
     Index begin(Index tile) const { return x.rows * tile / tiles; }   // first row: tiles differ by one row at most
     Index rows(Index tile) const { return begin(tile + 1) - begin(tile); }
 
-    void pack(Index tile) const
+    Index parts() const { return ceil_div(x.cols, part_cols); }
+
+    /// A part of the columns of one tile.
+    void pack(Index tile, Index part) const
     {
         const Index r0 = begin(tile);
         const Index n = rows(tile);
-        std::uint32_t* const to = data + r0 * steps;
-        Scratch<std::uint32_t, 7> lines_scratch(n > 1 ? n * steps : 0);
-        std::uint32_t* const lines = n == 1 ? to : lines_scratch.data();
+        const Index first = part * part_cols;
+        const Index cols = std::min(part_cols, x.cols - first);
+        const Index step = first * steps_of(part_cols, format) / part_cols;
+        const Index count = steps_of(cols, format);
+        std::uint32_t* const to = data + r0 * steps + step * n;
+        std::array<std::uint32_t, part_cols * 16> several;
+        std::uint32_t* const lines = n == 1 ? to : several.data();
         for (Index r = 0; r < n; ++r) {
-            const float* const from = x.row(r0 + r);
-            std::uint32_t* const line = lines + r * steps;
+            const float* const from = x.row(r0 + r) + first;
+            std::uint32_t* const line = lines + r * count;
             if (format != WeightFormat::int8) {
-                pack_line(from, x.cols, format, line);
+                pack_line(from, cols, format, line);
                 continue;
             }
-            for (Index g = 0; g < groups; ++g) {
-                std::int32_t sum = 0;
-                const Index at = r0 * groups + g * n + r;
-                scales[at] = level().packed.quantise(from + g * group_cols,
-                                                     std::min(group_cols, x.cols - g * group_cols),
-                                                     reinterpret_cast<std::int8_t*>(line + g * group_steps), &sum);
-                offsets[at] = -128 * sum;
-            }
+            std::int32_t sum = 0;
+            const Index at = r0 * groups + part * n + r;
+            scales[at] = level().packed.quantise(from, cols, reinterpret_cast<std::int8_t*>(line), &sum);
+            offsets[at] = -128 * sum;
         }
         if (n > 1) {
-            turn(lines, steps, n, steps, to, n);
+            turn(lines, count, n, count, to, n);
         }
     }
 };
@@ -195,7 +204,7 @@ void multiply_panels(const Plan& plan, Index tile0, Index tile1, Index p0, Index
     tile.panel_sums = apart * panel_rows;
     tile.first = p0 == 0;
     tile.group_steps = group_steps;
-
+    // One tile of rows: each panel is fetched some lines ahead. Several: while they use these weights, the next ones
     // come nearer, a share with each tile.
     const bool streams = x.tiles == 1;
     const Index share = ahead == nullptr ? 0 : ceil_div(steps * count, tile1 - tile0) * step_bytes;
@@ -330,7 +339,7 @@ void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
             x.groups = w.format() == WeightFormat::int8 ? ceil_div(w.cols(), group_cols) : 0;
             x.tiles = ceil_div(map.x.rows, kernels_of(w.format()).most_rows);
             x.first_item = items;
-            items += x.tiles;
+            items += x.tiles * x.parts();
             dwords += map.x.rows * x.steps;
             groups += map.x.rows * x.groups;
             elements += map.x.rows * map.x.cols;
@@ -357,7 +366,8 @@ void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
         while (item < activations[i].first_item) {
             --i;
         }
-        activations[i].pack(item - activations[i].first_item);
+        const Index at = item - activations[i].first_item;
+        activations[i].pack(at / activations[i].parts(), at % activations[i].parts());
     };
     if (elements <= serial_elements) {
         for (Index item = 0; item < items; ++item) {
@@ -375,7 +385,7 @@ void run_region(ThreadPool& pool, std::span<const PackedLinear<float>> maps)
         const Index most = x.rows(x.tiles - 1);            // the last tile is among the largest
         plan.at_once = x.tiles == 1 ? kernels.panels[most] : std::min<Index>(2, kernels.panels[most]);
         plan.across = ceil_div(w.panels(), plan.at_once);
-        plan.tiles = std::min(x.tiles, ceil_div(rows_of_block, most));
+        plan.tiles = std::clamp<Index>(block_bytes / (4 * w.steps() * most), 1, x.tiles);
         plan.units = ceil_div(x.tiles, plan.tiles) * plan.across;
         if (plan.map->sink != nullptr) {
             plan.map->sink->begin(pool.threads());
