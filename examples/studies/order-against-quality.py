@@ -17,7 +17,7 @@ def median_of(name, key):
     path = work / (name + ".jsonl")
     if not path.exists():
         return None
-    values = [fit[key] for fit in map(json.loads, path.open()) if fit["error"] is not None]
+    values = [fit[key] for fit in map(json.loads, path.open()) if fit.get(key) is not None]
     return statistics.median(values) if values else None
 
 

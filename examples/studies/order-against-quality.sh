@@ -89,10 +89,10 @@ python3 "$(dirname "$0")/order-against-quality.py" "$work" | tee "$work/table.md
 cat "$work"/*.cpu | awk '{ s += $1 } END { printf "%.1f CPU minutes of training and fits\n", s / 60 }'
 picture "$work/$name.svg" 960 <<END
 set multiplot layout 1,2
-set logscale x 2; set xlabel "states a filter"; set key bottom left; set offsets 0,0,graph 0.05,graph 0.05
-set title "perplexity, recurrence over teacher"
+set logscale x 2; set xlabel "states a filter"; set key bmargin samplen 1
+set title "perplexity over the teacher's (dashed: convolutions of implicit and free filters)"
 plot for [i=0:4] "$work/table.tsv" index i using 1:2:3 with yerrorlines pt 7 ps 0.6 lw 2 title columnheader(1), \\
-     for [i=5:7] "" index i using 1:2 with lines dt 2 lw 1 lc rgb "#888888" title columnheader(1)
+     for [i=5:7] "" index i using 1:2 with lines dt 2 lw 1 lc rgb "#888888" notitle
 set title "KL from its convolution, nats a token"
 set logscale y; set format y "10^{%T}"; set yrange [1e-4:*]
 plot for [i=0:3] "" index i using 1:4 with linespoints pt 7 ps 0.6 lw 2 notitle
