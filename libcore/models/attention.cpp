@@ -166,9 +166,9 @@ void SoftmaxAttention<T>::step(compute::Operations<T>& ops, Matrix<T> q, Matrix<
     STILLHOUSE_CHECK(q.rows == cache.batch() && k.rows == q.rows && v.rows == q.rows && y.rows == q.rows);
     STILLHOUSE_CHECK(q.stride == q.cols && k.stride == k.cols && v.stride == v.cols);
     const Index width = geometry_.head_dim;
-    std::vector<Index> positions;
+    const Scratch<Index> positions(q.rows);
     for (Index b = 0; b < q.rows; ++b) {
-        positions.push_back(cache.position(b));
+        positions.data()[b] = cache.position(b);
     }
     rotate_rows(ops, frequencies_, width, positions.data(), q);
     rotate_rows(ops, frequencies_, width, positions.data(), k);

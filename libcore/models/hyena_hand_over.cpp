@@ -61,14 +61,15 @@ struct FreeResponses {
         }
     }
 
-    /// delta[order] of signal l that brings sum_i delta_i O_i nearest to residual[length, 16].
-    void solve(Index l, const double* residual, double* delta) const
+    /// delta[order] of signal l that brings sum_i delta_i O_i nearest to residual[length], `step` numbers apart.
+    template <class T>
+    void solve(Index l, const T* residual, Index step, double* delta) const
     {
         const double* const f = factors.data() + l * order * order;
         for (Index i = 0; i < order; ++i) {
             double sum = 0.0;
             for (Index t = 0; t < length; ++t) {
-                sum += weights[static_cast<std::size_t>(t)] * row(i, t)[l] * residual[t * lanes + l];
+                sum += weights[static_cast<std::size_t>(t)] * row(i, t)[l] * static_cast<double>(residual[t * step]);
             }
             for (Index k = 0; k < i; ++k) {
                 sum -= f[i * order + k] * delta[k];
@@ -132,10 +133,10 @@ std::vector<FreeResponses> all_free_responses(ThreadPool& pool, const systems::L
 }
 
 /// The states, in `memory`, of the signals of some blocks: u[tokens, count] all their inputs, of which the recurrence
-/// sees each `delay` tokens late, and y[length, count] what the exact filters make of them after the last.
+/// sees each `delay` tokens late, and residual[length, count] what it will lack of them after the last.
 template <class T>
 void fit_states(ThreadPool& pool, const systems::LaneRecurrence<T>& recurrence, const std::vector<FreeResponses>& all,
-                Index first_block, Matrix<const T> u, Index delay, Matrix<const T> y, T* memory)
+                Index first_block, Matrix<const T> u, Index delay, Matrix<const T> residual, T* memory)
 {
     const Index blocks = (u.cols + lanes - 1) / lanes;
     const Index fed = u.rows - delay;
@@ -144,41 +145,44 @@ void fit_states(ThreadPool& pool, const systems::LaneRecurrence<T>& recurrence, 
         const Index count = std::min(lanes, u.cols - column);
         T* const state = memory + block * recurrence.state_size();
         Buffer<T> in(longest_scan * lanes);
-        Buffer<T> out(longest_scan * lanes);
-        const auto scan = [&](Index from, Index to, T* x, const auto& body) {      // u is silent before and behind
-            for (Index t = from; t < to; t += longest_scan) {
-                const Index length = std::min(longest_scan, to - t);
-                std::fill(in.begin(), in.end(), T(0));
-                for (Index i = std::max<Index>(0, -t); i < length && t + i < u.rows; ++i) {
-                    std::copy_n(u.row(t + i) + column, count, in.data() + i * lanes);
-                }
-                recurrence.scan(first_block + block, in.data(), length, x, out.data());
-                body(t - from, length);
-            }
-        };
         std::fill_n(state, recurrence.state_size(), T(0));
-        scan(0, fed, state, [](Index, Index) {});
-        Buffer<T> trial(recurrence.state_size());
-        std::copy_n(state, recurrence.state_size(), trial.data());
-        std::vector<double> residual(static_cast<std::size_t>(y.rows * lanes), 0.0);
-        scan(fed, fed + y.rows, trial.data(), [&](Index t, Index length) {
+        for (Index t = 0; t < fed; t += longest_scan) {
+            const Index length = std::min(longest_scan, fed - t);
+            std::fill(in.begin(), in.end(), T(0));
             for (Index i = 0; i < length; ++i) {
-                for (Index l = 0; l < count; ++l) {
-                    residual[static_cast<std::size_t>((t + i) * lanes + l)] =
-                        static_cast<double>(y(t + i, column + l)) - static_cast<double>(out[i * lanes + l]);
-                }
+                std::copy_n(u.row(t + i) + column, count, in.data() + i * lanes);
             }
-        });
+            recurrence.scan(first_block + block, in.data(), length, state, in.data());
+        }
         const FreeResponses& free = all[static_cast<std::size_t>(recurrence.table_of(first_block + block))];
         std::vector<double> delta(static_cast<std::size_t>(free.order));
         for (Index l = 0; l < count; ++l) {
-            free.solve(l, residual.data(), delta.data());
+            free.solve(l, residual.data + column + l, residual.stride, delta.data());
             for (Index i = 0; i < free.order; ++i) {
                 const double moved = recurrence.state_at(state, i, l) + delta[static_cast<std::size_t>(i)];
                 recurrence.set_state(state, i, l, moved);
             }
         }
     });
+}
+
+/// d = h less the response of the recurrence, of the filter of one of its signals, over h's lags.
+template <class T>
+void missing_response(const systems::LaneRecurrence<T>& recurrence, Index signal, Index delay, const T* h, Index lags,
+                      T* d)
+{
+    Buffer<T> state(recurrence.state_size());
+    Buffer<T> rows(longest_scan * lanes);
+    std::copy_n(h, lags, d);
+    for (Index t = 0; t < lags - delay; t += longest_scan) {
+        std::fill(rows.begin(), rows.end(), T(0));
+        rows[signal % lanes] = t == 0 ? T(1) : T(0);
+        const Index length = std::min(longest_scan, lags - delay - t);
+        recurrence.scan(signal / lanes, rows.data(), length, state.data(), rows.data());
+        for (Index i = 0; i < length; ++i) {
+            d[delay + t + i] -= rows[i * lanes + signal % lanes];
+        }
+    }
 }
 
 }  // namespace
@@ -214,9 +218,22 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
     const Index groups = wide() ? head_count() : 1;
     const Index signals = wide() ? square : n_;
     const Index length = std::clamp<Index>(mixer_.filter_length, 1, horizon);
+    const Index lags = mixer_.filter_length;
+    const Index head_blocks = (signals + lanes - 1) / lanes;
     std::vector<std::vector<FreeResponses>> free;
-    for (const auto& recurrence : to.plan->recurrences) {
+    Buffer<T> missing(convolutions() * mixer_.filters * lags);
+    for (std::size_t g = 0; g < to.plan->recurrences.size(); ++g) {
+        const auto& recurrence = to.plan->recurrences[g];
         free.push_back(all_free_responses(ops.pool(), recurrence, length));
+        const auto& owner = wide() ? head_filter_ : filter_of_;
+        ops.pool().for_each(mixer_.filters, [&](Index f) {
+            const auto found = std::find(owner.begin(), owner.end(), f) - owner.begin();
+            if (found < static_cast<Index>(owner.size())) {
+                missing_response(recurrence, wide() ? found * head_blocks * lanes : static_cast<Index>(found), delay(),
+                                 from.online[g].responses().row(f), lags,
+                                 missing.data() + (static_cast<Index>(g) * mixer_.filters + f) * lags);
+            }
+        });
     }
     for (Index b = 0; b < from.batch(); ++b) {
         const Index now = from.position(b);
@@ -229,7 +246,8 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
             for (Index t = std::max<Index>(0, now - delay()); t < now; ++t) {        // on their way to the recurrence
                 std::copy_n(from.history[g].row(b, t), n_, to.late[g].of(b) + t % delay() * n_);
             }
-            const Matrix<const T> h = from.online[g].responses();
+            const Matrix<const T> h(missing.data() + static_cast<Index>(g) * mixer_.filters * lags, mixer_.filters,
+                                    lags);
             for (Index group = 0; group < groups; ++group) {
                 Scratch<T> memory(2 * (known + length) * signals);
                 const Sequences<T> u(memory.data(), 1, known + length, signals);
@@ -252,10 +270,10 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
                     }
                 });
                 ops.convolve_tokens(u, h, filter_of.data(), y);
-                const Index blocks = (signals + lanes - 1) / lanes;
-                fit_states(ops.pool(), recurrence, free[g], group * blocks, Matrix<const T>(u.data, known, signals),
-                           delay(), Matrix<const T>(y.token(0, known), length, signals),
-                           to.modes[g].of(b) + group * blocks * recurrence.state_size());
+                fit_states(ops.pool(), recurrence, free[g], group * head_blocks,
+                           Matrix<const T>(u.data, known, signals), delay(),
+                           Matrix<const T>(y.token(0, known), length, signals),
+                           to.modes[g].of(b) + group * head_blocks * recurrence.state_size());
             }
         }
     }

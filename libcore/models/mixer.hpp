@@ -65,10 +65,10 @@ public:
     /// The state before the first token. Error{bad_data} when the weights do not allow the execution.
     virtual std::unique_ptr<MixerState> start(Index batch, Execution execution) const = 0;
 
-    /// The recurrent state that goes on best from a state of exact_original. With r(t) what the exact filters make of
-    /// all inputs so far in the t-th token to come, y(t) what the recurrence makes of them from the state x that it has
-    /// come to by itself, and O(t) its free responses, C A^t: x + delta with
-    ///     delta = argmin sum_{t < H} w_t |O(t) delta - (r(t) - y(t))|^2,  w_t = (1 - 1/m)^t,  H = min(4 m, lags)
+    /// The recurrent state that goes on best from one of exact_original. With d = h - h' over the lags of the filter h
+    /// (h' of the recurrence, which goes on beyond), r(t) = (d * u)(P + t) what it will lack of the inputs u of P
+    /// tokens in the t-th to come, O(t) = C A^t, and x the state that it has come to by itself: x + delta,
+    ///     delta = argmin sum_{t < H} w_t |O(t) delta - r(t)|^2,  w_t = (1 - 1/m)^t,  H = min(4 m, lags)
     /// w_t is the chance that the t-th token is still asked for when m = 128 are on the average; a ridge of 1e-8 of the
     /// diagonal leaves states alone that do not show within H. Windows and attention go on as they are.
     virtual std::unique_ptr<MixerState> hand_over(compute::Operations<T>& ops, const MixerState& exact) const = 0;
