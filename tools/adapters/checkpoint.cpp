@@ -7,34 +7,10 @@
 #include "formats/stream/writer.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-#include <filesystem>
-#include <thread>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 namespace stillhouse::adapters {
 
 namespace {
-
-constexpr std::string_view stem = "step-";
-constexpr std::string_view suffix = ".mts";
-
-/// The step in the name of a checkpoint, or -1.
-Index step_of(std::string_view name)
-{
-    if (!name.starts_with(stem) || !name.ends_with(suffix)) {
-        return -1;
-    }
-    const std::string_view digits = name.substr(stem.size(), name.size() - stem.size() - suffix.size());
-    Index step = -1;
-    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), step);
-    return error == std::errc() && stop == digits.data() + digits.size() ? step : -1;
-}
 
 template <class T>
 constexpr DType dtype_of = std::is_same_v<T, float> ? DType::f32 : std::is_same_v<T, double> ? DType::f64 : DType::i64;
@@ -88,72 +64,15 @@ void Checkpoint::put_back(std::string_view tensor_name, T* to, Index n) const
 
 Checkpoints::Checkpoints(std::string folder, double every_s, Begin begin, formats::Overwrite overwrite, Say warn,
                          Say info)
-    : folder_(std::move(folder)), every_s_(every_s), warn_(std::move(warn)), info_(std::move(info)),
-      last_(std::chrono::steady_clock::now())
+    : folder_(std::move(folder), "step-", "checkpoints", begin, overwrite), every_s_(every_s), warn_(std::move(warn)),
+      info_(std::move(info)), last_(std::chrono::steady_clock::now())
 {
-    std::error_code failed;
-    std::filesystem::create_directories(folder_, failed);
-    if (failed) {
-        throw_error(ErrorCode::io, folder_ + ": cannot make the folder of the checkpoints: " + failed.message());
-    }
-    if (::access(folder_.c_str(), W_OK | X_OK) != 0) {
-        throw_error(ErrorCode::io, folder_ + ": cannot write checkpoints into it: " + std::strerror(errno));
-    }
-    lock_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    // file systems without locks are taken at the user's word; a run that was just killed may take a moment to die
-    bool busy = false;
-    for (int i = 0; i < 30 && lock_ >= 0; ++i) {
-        busy = ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        if (!busy) {
-            break;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    if (busy) {
-        ::close(lock_);
-        throw_error(ErrorCode::io, folder_ + ": another run keeps its checkpoints there; take another folder");
-    }
-    std::vector<std::filesystem::path> parts;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, failed)) {
-        const std::string name = entry.path().filename().string();
-        if (const Index step = step_of(name); step >= 0) {
-            kept_.push_back(step);
-        } else if (name.starts_with("." + std::string(stem)) && name.ends_with(".part")) {
-            parts.push_back(entry.path());      // of a run that was killed while it wrote
-        }
-    }
-    std::sort(kept_.begin(), kept_.end());
-    if (begin == Begin::anew && any()) {
-        if (overwrite == formats::Overwrite::refuse) {
-            ::close(lock_);
-            throw_error(ErrorCode::io, folder_ + ": holds the checkpoints of a run; give --resume to go on with it, -f "
-                                                 "to begin anew, or another folder");
-        }
-        clear();
-    }
-    for (const auto& part : parts) {
-        std::filesystem::remove(part, failed);
-    }
-}
-
-Checkpoints::~Checkpoints()
-{
-    if (lock_ >= 0) {
-        ::close(lock_);
-    }
-}
-
-std::string Checkpoints::path(Index step) const
-{
-    std::string digits = std::to_string(step);
-    digits.insert(0, 12 - std::min<std::size_t>(12, digits.size()), '0');
-    return (std::filesystem::path(folder_) / (std::string(stem) + digits + std::string(suffix))).string();
 }
 
 std::optional<Checkpoint> Checkpoints::newest()
 {
     while (any()) {
-        const std::string file = path(kept_.back());
+        const std::string file = folder_.path(folder_.numbers().back());
         try {
             Checkpoint found;
             found.name = file;
@@ -166,18 +85,16 @@ std::optional<Checkpoint> Checkpoints::newest()
                     found.tensors.emplace(std::move(name), std::move(tensor));
                 }
             }
-            written_ = kept_.back();
+            written_ = folder_.numbers().back();
             return found;
         } catch (const Error& error) {
             if (error.code() != ErrorCode::bad_data) {
                 throw;
             }
-            warn_(std::string(error.what()) + (kept_.size() > 1 ? "; the checkpoint before it is used"
+            warn_(std::string(error.what()) + (folder_.numbers().size() > 1 ? "; the checkpoint before it is used"
                                                                 : "; there is no checkpoint before it"));
         }
-        std::error_code failed;
-        std::filesystem::remove(file, failed);
-        kept_.pop_back();
+        folder_.remove(folder_.numbers().back());
     }
     return std::nullopt;
 }
@@ -196,7 +113,8 @@ void Checkpoints::write(const CheckpointContent& content)
     try {
         formats::StreamInfo info;
         info.attributes = content.record;
-        formats::StreamWriter writer(formats::AtomicFile(path(content.step), formats::Overwrite::replace), info);
+        const std::string file = folder_.path(content.step);
+        formats::StreamWriter writer(formats::AtomicFile(file, formats::Overwrite::replace), info);
         for (const auto& part : content.parts) {
             formats::TensorHeader header;
             header.name = part.name;
@@ -213,23 +131,17 @@ void Checkpoints::write(const CheckpointContent& content)
               (any() ? "; the one before it stays" : ""));
         return;
     }
-    kept_.push_back(content.step);
+    folder_.added(content.step);
     written_ = content.step;
-    std::error_code failed;
-    while (kept_.size() > 2) {           // only now: whenever the run is killed, two whole ones are there
-        std::filesystem::remove(path(kept_.front()), failed);
-        kept_.erase(kept_.begin());
+    while (folder_.numbers().size() > 2) {   // only now: whenever the run is killed, two whole ones are there
+        folder_.remove(folder_.numbers().front());
     }
-    info_("checkpoint " + path(content.step));
+    info_("checkpoint " + folder_.path(content.step));
 }
 
 void Checkpoints::clear()
 {
-    std::error_code failed;
-    for (const Index step : kept_) {
-        std::filesystem::remove(path(step), failed);
-    }
-    kept_.clear();
+    folder_.clear();
     written_ = -1;
 }
 

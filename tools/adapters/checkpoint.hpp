@@ -6,6 +6,7 @@
 #include "formats/stream/tensor.hpp"
 #include "libcore/base/dtype.hpp"
 #include "libcore/models/parameters.hpp"
+#include "tools/adapters/checkpoint_folder.hpp"
 #include "tools/adapters/content_key.hpp"
 
 #include <chrono>
@@ -79,14 +80,10 @@ struct Checkpoint {
 class Checkpoints {
 public:
     using Say = std::function<void(const std::string&)>;
-    enum class Begin { anew, resume };
+    using Begin = CheckpointFolder::Begin;
 
-    /// Makes the folder where it is absent. Error{io}: another run uses it, or it holds checkpoints and neither
-    /// Begin::resume nor Overwrite::replace was said. `every_s`: seconds between two of them.
+    /// Errors as those of CheckpointFolder. `every_s`: seconds between two checkpoints.
     Checkpoints(std::string folder, double every_s, Begin begin, formats::Overwrite overwrite, Say warn, Say info);
-    ~Checkpoints();
-    Checkpoints(const Checkpoints&) = delete;
-    Checkpoints& operator=(const Checkpoints&) = delete;
 
     /// With Begin::resume the newest whole checkpoint; what is cut or damaged is warned of and passed over. Nothing
     /// when there is none.
@@ -95,19 +92,15 @@ public:
     bool due() const;
     /// Writes it, unless one of this step is there. A failure (disc full) is a warning: the one before stays.
     void write(const CheckpointContent& content);
-    bool any() const { return !kept_.empty(); }
-    const std::string& folder() const { return folder_; }
+    bool any() const { return !folder_.numbers().empty(); }
+    const std::string& folder() const { return folder_.name(); }
     /// When the training is done and its result is safe.
     void clear();
 
 private:
-    std::string path(Index step) const;
-
-    std::string folder_;
+    CheckpointFolder folder_;                    // its numbers are steps
     double every_s_;
     Say warn_, info_;
-    int lock_ = -1;
-    std::vector<Index> kept_;                    // steps of the checkpoints, ascending
     Index written_ = -1;                         // the step of the last one that is known to be whole
     std::chrono::steady_clock::time_point last_;
 };

@@ -2,6 +2,7 @@
 // The loop over the filters of a bank that are to be fitted.
 #include "tools/adapters/filter_fits.hpp"
 
+#include "formats/stream/frame.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/systems/error_norms.hpp"
 #include "libcore/systems/hankel.hpp"
@@ -34,14 +35,13 @@ bool finite(std::span<const double> h)
     return std::all_of(h.begin(), h.end(), [](double x) { return std::isfinite(x); });
 }
 
-/// A hash of numbers, by their bits.
+/// XXH3-64 of a key and numbers, by their bits.
 std::uint64_t hash(std::span<const double> values, std::uint64_t key)
 {
-    for (const double x : values) {
-        key = (key ^ std::bit_cast<std::uint64_t>(x)) * 0x9e3779b97f4a7c15u;
-        key ^= key >> 29U;
-    }
-    return key;
+    formats::frame::Hash all;
+    all.update(&key, sizeof key);
+    all.update(values.data(), values.size_bytes());
+    return std::bit_cast<std::uint64_t>(all.digest());
 }
 
 /// Orders to fit; of a tolerance the largest that may be tried.

@@ -7,21 +7,12 @@
 #include "libcore/base/error.hpp"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 namespace stillhouse::adapters {
 
 namespace {
 
 constexpr auto pause = std::chrono::seconds(5);      // between two files
-constexpr std::string_view stem = "fits-";
 
 /// A row: its number, the two halves of its key, how many results; of each its figures, sections and readout. All of
 /// it in doubles, which hold integers below 2^53.
@@ -96,57 +87,19 @@ std::vector<FitResult> results_of(std::span<const double> row)
 
 FitCheckpoint::FitCheckpoint(std::string folder, std::string settings, bool resume, formats::Overwrite overwrite,
                              const Say& warn)
-    : folder_(std::move(folder)), settings_(std::move(settings))
+    : folder_(std::move(folder), "fits-", "fits",
+              resume ? CheckpointFolder::Begin::resume : CheckpointFolder::Begin::anew, overwrite),
+      settings_(std::move(settings))
 {
-    std::error_code failed;
-    std::filesystem::create_directories(folder_, failed);
-    if (failed || ::access(folder_.c_str(), W_OK | X_OK) != 0) {
-        throw_error(ErrorCode::io, folder_ + ": cannot keep fits there: " +
-                                       (failed ? failed.message() : std::string(std::strerror(errno))));
-    }
-    lock_ = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    try {
-        // file systems without locks are taken at the user's word
-        if (lock_ >= 0 && ::flock(lock_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-            throw_error(ErrorCode::io, folder_ + ": another run keeps its fits there; take another folder");
-        }
-        for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
-            const std::string name = entry.path().filename().string();
-            if (name.starts_with(stem) && name.ends_with(".mts")) {
-                files_.push_back(entry.path().string());
-                next_ = std::max(next_, static_cast<Index>(std::atoll(name.c_str() + stem.size())) + 1);
-            } else if (name.starts_with("." + std::string(stem)) && name.ends_with(".part")) {
-                std::filesystem::remove(entry.path(), failed);   // of a run that was killed while it wrote
+    for (const Index number : folder_.numbers()) {
+        try {
+            load(folder_.path(number));
+        } catch (const Error& error) {
+            if (error.code() != ErrorCode::bad_data) {
+                throw;
             }
+            warn(std::string(error.what()) + "; its fits are made again");
         }
-        std::sort(files_.begin(), files_.end());
-        if (!resume && !files_.empty()) {
-            if (overwrite == formats::Overwrite::refuse) {
-                throw_error(ErrorCode::io, folder_ + ": holds the fits of an earlier run; give --resume to go on with "
-                                                     "them, -f to begin anew, or another folder");
-            }
-            clear();
-        }
-        for (const std::string& file : files_) {
-            try {
-                load(file);
-            } catch (const Error& error) {
-                if (error.code() != ErrorCode::bad_data) {
-                    throw;
-                }
-                warn(std::string(error.what()) + "; its fits are made again");
-            }
-        }
-    } catch (...) {
-        ::close(lock_);
-        throw;
-    }
-}
-
-FitCheckpoint::~FitCheckpoint()
-{
-    if (lock_ >= 0) {
-        ::close(lock_);
     }
 }
 
@@ -155,7 +108,7 @@ void FitCheckpoint::load(const std::string& path)
     formats::StreamReader reader(formats::Fd::open_input(path));
     for (const auto& [key, value] : reader.info().attributes) {
         if (key == "settings" && value.text() != settings_) {
-            throw_error(ErrorCode::bad_argument, folder_ + ": its fits were made with " + value.text() +
+            throw_error(ErrorCode::bad_argument, folder_.name() + ": its fits were made with " + value.text() +
                         ", this run has " + settings_ + "; give the same options, or another folder");
         }
     }
@@ -213,12 +166,10 @@ void FitCheckpoint::flush()
 void FitCheckpoint::flush_locked()
 {
     if (!pending_.empty()) {
-        char name[32];
-        std::snprintf(name, sizeof name, "%s%06lld.mts", stem.data(), static_cast<long long>(next_++));
-        const std::string path = (std::filesystem::path(folder_) / name).string();
+        const Index number = folder_.numbers().empty() ? 1 : folder_.numbers().back() + 1;
         formats::StreamInfo info;
         info.attributes.emplace_back("settings", settings_);
-        formats::StreamWriter writer(formats::AtomicFile(path, formats::Overwrite::replace), info);
+        formats::StreamWriter writer(formats::AtomicFile(folder_.path(number), formats::Overwrite::replace), info);
         for (const auto& [tensor, numbers] : pending_) {
             formats::TensorHeader header;
             header.name = tensor;
@@ -227,7 +178,7 @@ void FitCheckpoint::flush_locked()
             writer.write(header, reinterpret_cast<const std::byte*>(numbers.data()));
         }
         writer.finish();
-        files_.push_back(path);
+        folder_.added(number);
         pending_.clear();
     }
     last_ = std::chrono::steady_clock::now();
@@ -239,11 +190,7 @@ bool FitCheckpoint::clear()
         flush();
         return false;
     }
-    std::error_code failed;
-    for (const std::string& file : files_) {
-        std::filesystem::remove(file, failed);
-    }
-    files_.clear();
+    folder_.clear();
     pending_.clear();
     return true;
 }

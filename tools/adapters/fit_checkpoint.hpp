@@ -2,7 +2,7 @@
 // Fits that are done, kept in a folder so that a run that was killed goes on behind them.
 #pragma once
 
-#include "formats/atomic_file.hpp"
+#include "tools/adapters/checkpoint_folder.hpp"
 #include "tools/adapters/filter_fits.hpp"
 
 #include <chrono>
@@ -13,8 +13,8 @@
 
 namespace stillhouse::adapters {
 
-/// DIR/fits-000001.mts ...: small tensor streams, each written beside the others and whole when it has its name, with
-/// the fits that were finished since the one before. One run at a time: the folder is locked.
+/// DIR/fits-000000000001.mts ...: small tensor streams, each written beside the others and whole when it has its name,
+/// with the fits that were finished since the one before. One run at a time: the folder is locked.
 class FitCheckpoint {
 public:
     using Say = std::function<void(const std::string&)>;
@@ -23,9 +23,6 @@ public:
     /// refused, or with Overwrite::replace removed. Error{io}; Error{bad_argument}: resumed under other settings.
     /// A damaged file is warned of and its fits made again.
     FitCheckpoint(std::string folder, std::string settings, bool resume, formats::Overwrite overwrite, const Say& warn);
-    ~FitCheckpoint();
-    FitCheckpoint(const FitCheckpoint&) = delete;
-    FitCheckpoint& operator=(const FitCheckpoint&) = delete;
 
     /// The fits of a row, if they were made of these numbers (`key` is their hash); first taps are for the caller.
     std::optional<std::vector<FitResult>> find(const std::string& tensor, Index row, std::uint64_t key);
@@ -43,10 +40,8 @@ private:
     void load(const std::string& path);
     void flush_locked();
 
-    std::string folder_, settings_;
-    int lock_ = -1;
-    Index next_ = 1;
-    std::vector<std::string> files_;
+    CheckpointFolder folder_;
+    std::string settings_;
     std::map<std::pair<std::string, Index>, Numbers> rows_;      // resumed
     std::set<std::pair<std::string, Index>> given_;
     std::mutex mutex_;
