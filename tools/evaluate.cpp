@@ -50,7 +50,7 @@ cli::Tool describe(Settings& s)
     tool.option(&s.against, "--against", "MODEL", "KL to this model, agreement, ratio of perplexities, paired tests")
         .completes("file").outside_history();
     tool.option(&s.precision, "--precision", "LIST", "arithmetic of the network; several are compared with the first")
-        .choices({"f64", "f32", "bf16"}).variable = "STILLHOUSE_PRECISION";
+        .choices({"f64", "f32", "bf16", "int8"}).variable = "STILLHOUSE_PRECISION";
     tool.option(&s.by_position, "--by-position", "", "perplexity by position in the window, in powers of two");
     tool.option(&s.evaluation.limit, "--limit", "N", "tokens of each text, items of each task, pages of WikiText")
         .range(1, 1e15);
@@ -100,8 +100,12 @@ void evaluate(const Settings& s, const std::string& precision, const adapters::E
         against = load_model<T>(*s.against, context);
     }
     std::optional<adapters::Evaluation> other;
+    adapters::EvaluationSettings settings = s.evaluation;
+    if (precision == "bf16" || precision == "int8") {
+        settings.weights = precision == "bf16" ? compute::WeightFormat::bf16 : compute::WeightFormat::int8;
+    }
     adapters::Evaluation one = adapters::evaluate_model<T>(std::move(model), std::move(against), other, input,
-                                                           s.evaluation, backend.on<T>(), context.control(), plan);
+                                                           settings, backend.on<T>(), context.control(), plan);
     if (precision == s.precision.front()) {
         for (const std::string& notice : adapters::evaluation_notices(input, one)) {
             context.warn(notice);
@@ -124,7 +128,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
     adapters::EvaluationReport report(input, s.by_position);
     for (const std::string& precision : s.precision) {
         std::string plan;
-        with_backend(context, precision, [&]<class T>(compute::Backend& backend, T) {
+        with_backend(context, precision == "int8" ? "f32" : precision, [&]<class T>(compute::Backend& backend, T) {
             evaluate<T>(s, precision, input, report, backend, context, context.dry_run() ? &plan : nullptr);
         });
         if (context.dry_run()) {

@@ -18,7 +18,7 @@ using namespace stillhouse;
 struct Settings {
     std::vector<std::string> model;
     std::optional<std::string> prompt, prompt_file, prompt_ids, prompts_file, head_precision, save_state, load_state;
-    std::string mode = "auto", filters = "original", precision = "f32";
+    std::string mode = "auto", filters = "original", prefill = "scan", precision = "f32";
     adapters::GenerationOptions generation;
     bool ids = false, resume = false, stats = false;
 };
@@ -47,6 +47,8 @@ cli::Tool describe(Settings& s)
         .choices({"auto", "recurrent", "exact", "attention"});
     tool.option(&s.filters, "--filters", "NAME", "of --mode exact: as they are, or those that the modes stand for")
         .choices({"original", "modes"});
+    tool.option(&s.prefill, "--prefill", "NAME", "who reads the prompt of a recurrence: itself, or its exact filters")
+        .choices({"scan", "exact"});
     tool.option(&s.generation.batch, "--batch", "B", "prompts at a time").range(1, 1e6).outside_history();
     tool.option(&s.precision, "--precision", "TYPE", "arithmetic of the network: f64, or weights in f32, bf16 or int8")
         .choices({"f64", "f32", "bf16", "int8"}).variable = "STILLHOUSE_PRECISION";
@@ -74,6 +76,10 @@ cli::Tool describe(Settings& s)
         if (s.generation.tokens == 0 && !s.save_state) {
             throw_error(ErrorCode::bad_argument,
                         "-n 0 computes nothing that is kept; give --save-state FILE or tokens");
+        }
+        if (s.prefill == "exact" && s.load_state) {
+            throw_error(ErrorCode::bad_argument, "--prefill exact reads a text from its beginning, --load-state goes "
+                                                 "on within one; leave one of them");
         }
     });
     tool.example("generate student.mts --prompt 'It was a'", "A continuation of 128 tokens.");
@@ -114,6 +120,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
     request.options.seed = context.seed();
     request.mode = s.mode;
     request.filters = s.filters;
+    request.prefill = s.prefill;
     request.precision = s.precision;
     request.head_precision = s.head_precision;
     request.ids = s.ids;
@@ -130,7 +137,7 @@ cli::Exit run(const Settings& s, cli::Context& context)
         tools.create_state = [&] { return context.create_file(*s.save_state); };
     }
     const adapters::GenerationOutcome outcome =
-        with_backend(context, s.precision == "f64" ? "f64" : "f32", [&]<class T>(compute::Backend& backend, T) {
+        with_backend(context, s.precision == "int8" ? "f32" : s.precision, [&]<class T>(compute::Backend& backend, T) {
             return adapters::generate(source, request, backend.on<T>(), tools);
         });
     context.note(outcome.summary);

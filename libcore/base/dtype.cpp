@@ -282,7 +282,10 @@ void convert_from(DType source, const std::byte* from, Index n, T* to)
     case DType::f64: return convert_plain<double>(from, n, to);
     case DType::f32: return convert_plain<float>(from, n, to);
     case DType::f16: return convert_small(from, n, to, from_f16);
-    case DType::bf16: return convert_small(from, n, to, from_bf16);
+    case DType::bf16:                                // a function that the compiler sees: it makes vectors of it
+        return convert_small(from, n, to, [](std::uint16_t x) {
+            return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
+        });
     case DType::i64: return convert_plain<std::int64_t>(from, n, to);
     case DType::i32: return convert_plain<std::int32_t>(from, n, to);
     case DType::i16: return convert_plain<std::int16_t>(from, n, to);

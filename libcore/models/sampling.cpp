@@ -74,14 +74,7 @@ double sum(const T* weights, Index n)
 }
 
 template <class T>
-struct Choice {
-    T logit;
-    Token id;
-    bool operator<(const Choice& other) const      // the more probable first
-    {
-        return logit > other.logit || (logit == other.logit && id < other.id);
-    }
-};
+using Choice = typename BestLogits<T>::Choice;
 
 /// The `count` most probable ids, sorted; all of them where there are fewer. Most of the vocabulary is left out by a
 /// bound: the count-th largest of the greatest logits of short runs is no larger than the count-th largest of all.
@@ -106,27 +99,31 @@ void most_probable(const T* logits, Index n, const Drawable& allowed, Index coun
     allowed.for_each_run(n, [&](Drawable::Run run) {
         for (Index i = run.begin; i < run.end; ++i) {
             if (logits[i] >= bound) {
-                choices.push_back({logits[i], static_cast<Token>(i)});
+                choices.push_back({logits[i], i});
             }
         }
     });
     const auto kept = std::min(static_cast<std::ptrdiff_t>(count), static_cast<std::ptrdiff_t>(choices.size()));
-    std::partial_sort(choices.begin(), choices.begin() + kept, choices.end());
+    std::partial_sort(choices.begin(), choices.begin() + kept, choices.end(), [](const auto& a, const auto& b) {
+        return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+    });
     choices.resize(static_cast<std::size_t>(kept));
 }
 
-/// exp((x - top) / temperature) of a few, in double.
+/// exp((x - top) / temperature) of a few, in double; the first is the greatest.
 template <class T>
-std::vector<double> weights_of(const std::vector<Choice<T>>& choices, T top, double temperature)
+std::vector<double> weights_of(std::span<const Choice<T>> choices, double temperature)
 {
     std::vector<double> weights;
+    weights.reserve(choices.size());
     for (const Choice<T>& choice : choices) {
-        weights.push_back(std::exp((static_cast<double>(choice.logit) - static_cast<double>(top)) / temperature));
+        const double below = static_cast<double>(choice.logit) - static_cast<double>(choices.front().logit);
+        weights.push_back(std::exp(below / temperature));
     }
     return weights;
 }
 
-/// Of `choices`, sorted, the fewest whose weights reach `wanted`, at least one; none where they do not reach it.
+/// Of weights, greatest first, the fewest that reach `wanted`, at least one; none where they do not reach it.
 std::size_t how_many_reach(const std::vector<double>& weights, double wanted)
 {
     double reached = 0;
@@ -140,7 +137,7 @@ std::size_t how_many_reach(const std::vector<double>& weights, double wanted)
 }
 
 template <class T>
-Token draw(const std::vector<Choice<T>>& choices, const std::vector<double>& weights, std::size_t kept, double uniform)
+Token draw(std::span<const Choice<T>> choices, const std::vector<double>& weights, std::size_t kept, double uniform)
 {
     double total = 0;
     for (std::size_t i = 0; i < kept; ++i) {
@@ -150,10 +147,39 @@ Token draw(const std::vector<Choice<T>>& choices, const std::vector<double>& wei
     for (std::size_t i = 0; i < kept; ++i) {
         reached += weights[i];
         if (uniform * total < reached) {
-            return choices[i].id;
+            return static_cast<Token>(choices[i].id);
         }
     }
-    return choices[kept - 1].id;                     // rounding of the last sum
+    return static_cast<Token>(choices[kept - 1].id);     // rounding of the last sum
+}
+
+/// Of what top-k left.
+template <class T>
+Token draw_top(std::span<const Choice<T>> choices, const Sampling& how, double uniform)
+{
+    const std::vector<double> weights = weights_of<T>(choices, how.temperature);
+    double total = 0;
+    for (const double weight : weights) {
+        total += weight;
+    }
+    const std::size_t kept = how.top_p < 1 ? how_many_reach(weights, how.top_p * total) : weights.size();
+    return draw<T>(choices, weights, kept > 0 ? kept : weights.size(), uniform);
+}
+
+void check(const Sampling& how)
+{
+    if (!(how.temperature >= 0) || !std::isfinite(how.temperature) || !(how.top_p >= 0 && how.top_p <= 1)
+        || how.top_k < 0) {
+        throw_error(ErrorCode::bad_argument,
+                    "sampling: needs temperature >= 0, 0 <= top-p <= 1 and top-k >= 0");
+    }
+}
+
+/// Where the best is infinite or the temperature too small for T nothing else counts.
+template <class T>
+bool certain(const Sampling& how, T best)
+{
+    return how.certain() || std::isinf(best) || std::isinf(static_cast<T>(1.0 / how.temperature));
 }
 
 /// The weights of the vocabulary, block by block; what is not allowed weighs nothing.
@@ -229,15 +255,18 @@ Drawable::Drawable(const std::vector<bool>& allowed) : all_(allowed.empty())
     }
 }
 
+std::vector<bool> Drawable::flags(Index n) const
+{
+    std::vector<bool> flags(all_ ? 0 : static_cast<std::size_t>(n));
+    for_each_run(all_ ? 0 : n, [&](Run run) { std::fill(flags.begin() + run.begin, flags.begin() + run.end, true); });
+    return flags;
+}
+
 template <class T>
 Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& how, Random& random)
 {
     const double uniform = random.uniform();
-    if (!(how.temperature >= 0) || !std::isfinite(how.temperature) || !(how.top_p >= 0 && how.top_p <= 1)
-        || how.top_k < 0) {
-        throw_error(ErrorCode::bad_argument,
-                    "sampling: needs temperature >= 0, 0 <= top-p <= 1 and top-k >= 0");
-    }
+    check(how);
     check_numbers(logits, n);
     Index best = -1;
     Index ids = 0;
@@ -252,8 +281,7 @@ Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& 
         throw_error(ErrorCode::bad_argument, "sampling: no token is allowed");
     }
     const T top = logits[best];
-    // An infinite best or a temperature too small for T: nothing else counts.
-    if (how.certain() || std::isinf(top) || std::isinf(static_cast<T>(1.0 / how.temperature))) {
+    if (certain(how, top)) {
         return static_cast<Token>(best);
     }
     const Index most = how.top_k > 0 ? std::min(how.top_k, ids) : ids;
@@ -264,87 +292,44 @@ Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& 
     std::vector<Choice<T>> choices;
     if (most < ids) {
         most_probable(logits, n, allowed, most, choices);
-        const std::vector<double> weights = weights_of(choices, top, how.temperature);
-        double total = 0;
-        for (const double weight : weights) {
-            total += weight;
-        }
-        const std::size_t kept = how.top_p < 1 ? how_many_reach(weights, how.top_p * total) : weights.size();
-        return draw(choices, weights, kept > 0 ? kept : weights.size(), uniform);
+        return draw_top<T>(choices, how, uniform);
     }
     // Top-p of them all: a few hundred mostly reach it, and sorting a vocabulary costs more than all the rest.
     const double wanted = how.top_p * Weights<T>(logits, n, allowed, top, how.temperature).total();
     for (Index count = 256;; count *= 8) {
         most_probable(logits, n, allowed, count, choices);
-        const std::vector<double> weights = weights_of(choices, top, how.temperature);
+        const std::vector<double> weights = weights_of<T>(choices, how.temperature);
         std::size_t kept = how_many_reach(weights, wanted);
         if (kept == 0 && static_cast<Index>(choices.size()) >= ids) {
             kept = choices.size();
         }
         if (kept > 0) {
-            return draw(choices, weights, kept, uniform);
+            return draw<T>(choices, weights, kept, uniform);
         }
     }
 }
 
 template <class T>
-void Likeliest<T>::begin(Index slots)
+Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const Sampling& how, Random& random)
 {
-    best_.assign(static_cast<std::size_t>(slots * rows_), {});
-}
-
-template <class T>
-void Likeliest<T>::take(Index slot, Index first_row, Index first_column, Matrix<const T> tile)
-{
-    for (Index r = 0; r < tile.rows; ++r) {
-        const T* const logits = tile.row(r);
-        Best& best = best_[static_cast<std::size_t>(slot * rows_ + first_row + r)];
-        int bad = 0;
-        for (Index i = 0; i < tile.cols; ++i) {
-            bad |= logits[i] != logits[i] ? 1 : 0;
-        }
-        if (bad != 0) {
-            best.bad = static_cast<Token>(first_column);
-        }
-        allowed_.for_each_run(first_column + tile.cols, [&](Drawable::Run run) {
-            const Index begin = std::max<Index>(run.begin - first_column, 0);
-            const Index end = run.end - first_column;
-            if (begin >= end) {
-                return;
-            }
-            const T peak = greatest(logits + begin, end - begin);
-            if (best.id < 0 || peak > best.value) {
-                best.value = peak;
-                best.id = static_cast<Token>(first_column + (std::find(logits + begin, logits + end, peak) - logits));
-            }
-        });
-    }
-}
-
-template <class T>
-Token Likeliest<T>::of(Index row) const
-{
-    Best chosen;
-    for (std::size_t at = static_cast<std::size_t>(row); at < best_.size(); at += static_cast<std::size_t>(rows_)) {
-        const Best& best = best_[at];
-        if (best.bad >= 0) {
-            throw_error(ErrorCode::bad_data,
-                        "sampling: the logit of a token from " + std::to_string(best.bad) + " on is NaN");
-        }
-        if (best.id >= 0 && (chosen.id < 0 || best.value > chosen.value ||
-                             (best.value == chosen.value && best.id < chosen.id))) {
-            chosen = best;
-        }
-    }
-    if (chosen.id < 0) {
+    const double uniform = random.uniform();
+    check(how);
+    if (best.empty()) {
         throw_error(ErrorCode::bad_argument, "sampling: no token is allowed");
     }
-    return chosen.id;
+    const T top = best.front().logit;
+    if (certain(how, top)) {
+        return static_cast<Token>(best.front().id);
+    }
+    if (how.top_k > 0 && how.top_k < static_cast<Index>(best.size())) {
+        best = best.first(static_cast<std::size_t>(how.top_k));
+    }
+    return draw_top<T>(best, how, uniform);
 }
 
-template class Likeliest<float>;
-template class Likeliest<double>;
 template Token sample(const float*, Index, const Drawable&, const Sampling&, Random&);
 template Token sample(const double*, Index, const Drawable&, const Sampling&, Random&);
+template Token sample_among<float>(std::span<const BestLogits<float>::Choice>, const Sampling&, Random&);
+template Token sample_among<double>(std::span<const BestLogits<double>::Choice>, const Sampling&, Random&);
 
 }  // namespace stillhouse::models

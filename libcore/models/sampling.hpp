@@ -3,9 +3,10 @@
 #pragma once
 
 #include "libcore/base/random.hpp"
-#include "libcore/compute/backend.hpp"
+#include "libcore/models/best_logits.hpp"
 #include "libcore/models/tokenizer.hpp"
 
+#include <span>
 #include <vector>
 
 namespace stillhouse::models {
@@ -45,6 +46,9 @@ public:
         }
     }
 
+    /// true for each of n ids that may be drawn; empty where all may.
+    std::vector<bool> flags(Index n) const;
+
 private:
     bool all_ = true;
     std::vector<Run> runs_;                          // ascending, none empty
@@ -58,28 +62,9 @@ private:
 template <class T>
 Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& how, Random& random);
 
-/// The likeliest allowed id of each row, taken from logits that come in tiles and are never stored as a whole; the same
-/// as greedy `sample` takes.
+/// The same where only the largest logits are known, most probable first (BestLogits): with greedy at least one of
+/// them, else at least top_k > 0 or all that are allowed. Error{bad_argument}: none is.
 template <class T>
-class Likeliest final : public compute::TileSink<T> {
-public:
-    Likeliest(const Drawable& allowed, Index rows) : allowed_(allowed), rows_(rows) {}
-
-    void begin(Index slots) override;
-    void take(Index slot, Index first_row, Index first_column, Matrix<const T> tile) override;
-
-    /// Of a row, when all tiles have come. Errors as of `sample`.
-    Token of(Index row) const;
-
-private:
-    struct Best {
-        T value = T(0);
-        Token id = -1;                               // -1: none yet
-        Token bad = -1;                              // a logit that is NaN
-    };
-    const Drawable& allowed_;
-    Index rows_;
-    std::vector<Best> best_;                         // [slots, rows]
-};
+Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const Sampling& how, Random& random);
 
 }  // namespace stillhouse::models

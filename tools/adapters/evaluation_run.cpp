@@ -6,6 +6,7 @@
 #include "tools/adapters/model_config.hpp"
 
 #include <memory>
+#include <utility>
 
 namespace stillhouse::adapters {
 
@@ -40,8 +41,12 @@ struct Subject {
           context(settings.context.value_or(model.config.max_positions)),
           network(model.config, std::move(model.weights), ops)
     {
+        if (settings.weights) {
+            network.pack(*settings.weights, *settings.weights);
+        }
         const bool attends = network.config().attends_only();
-        const auto execution = choose_execution(wanted_mode, "original", network.config(), network.weights());
+        const auto execution =
+            choose_execution(wanted_mode, "original", network.config(), std::as_const(network).weights());
         const bool recurs = !attends && execution == models::Execution::recurrent;
         mode = recurs ? Mode::recurrent : Mode::parallel;
         mode_name = attends ? "attention" : recurs ? "recurrent" : "exact";

@@ -18,6 +18,7 @@ struct EvaluationSettings {
     std::string first = "unscored";              // or prefix
     std::string mode = "auto";
     std::optional<Index> limit;                  // tokens of each text
+    std::optional<compute::WeightFormat> weights;   // packed so, as generate has them; else as they are
 };
 
 /// Windows and their scores; of WikiText each document is a page.

@@ -122,8 +122,10 @@ struct Generator<T>::Run {
     std::vector<Row> rows;                       // those under way, in the order of the state
     std::vector<Index> free;                     // places of the state whose sequence is at its end
     std::optional<NetworkState> state;
-    Buffer<T> logits;                            // [batch, vocabulary]
+    Buffer<T> logits;                            // [batch, vocabulary], where all of them are wanted
     std::vector<Index> tokens;
+    std::optional<models::BestLogits<T>> best;   // else the largest, of so many rows
+    Index best_rows = 0;
 };
 
 template <class T>
@@ -342,10 +344,11 @@ void Generator<T>::begin_together(Run& run, const std::vector<const Prompt*>& pr
     for (const Prompt* prompt : prompts) {
         rows.push_back(begin_row(*prompt, static_cast<bool>(run.receiver.save)));
     }
-    NetworkState state = network_.start(n, options_.execution);
+    const bool by_filters = options_.exact_prefill && options_.execution == models::Execution::recurrent;
+    NetworkState state = network_.start(n, by_filters ? models::Execution::exact_original : options_.execution);
     Buffer<T> logits(n * vocabulary);
     if (const SavedState* from = prompts.front()->from) {
-        STILLHOUSE_CHECK(n == 1 && from->layers.size() == state.layers.size() &&
+        STILLHOUSE_CHECK(n == 1 && !by_filters && from->layers.size() == state.layers.size() &&
                          static_cast<Index>(from->logits.size()) == vocabulary);
         for (std::size_t i = 0; i < state.layers.size(); ++i) {
             with_context("layer " + std::to_string(i), [&] { state.layers[i]->load(from->layers[i]); });
@@ -356,6 +359,11 @@ void Generator<T>::begin_together(Run& run, const std::vector<const Prompt*>& pr
     }
     if (!prompts.front()->ids.empty()) {
         prefill(prompts, state, {logits.data(), n, vocabulary}, run.control);
+    }
+    if (by_filters) {
+        const Clock clock;
+        state = network_.hand_over(state);
+        stats_.prefill_s += clock.seconds();
     }
     stats_.state_bytes = std::max(stats_.state_bytes, state.bytes_per_sequence());
     draw(rows, Matrix<const T>(logits.data(), n, vocabulary));
@@ -433,6 +441,15 @@ void Generator<T>::begin(Run& run, Waiting& waiting)
     }
 }
 
+/// Do the largest logits of a step decide, and does nobody want the others?
+template <class T>
+bool Generator<T>::few_suffice(const Run& run) const
+{
+    constexpr Index few = 128;                           // beyond which keeping them in order costs more than it saves
+    const models::Sampling& how = options_.sampling;
+    return !options_.logprobs && !run.receiver.save && (how.certain() || (how.top_k > 0 && how.top_k <= few));
+}
+
 /// The next token of every row under way.
 template <class T>
 void Generator<T>::step(Run& run)
@@ -440,36 +457,40 @@ void Generator<T>::step(Run& run)
     const Clock clock;
     const Index vocabulary = network_.config().vocabulary;
     const auto n = static_cast<Index>(run.rows.size());
-    if (run.logits.size() < n * vocabulary) {
-        run.logits = Buffer<T>(n * vocabulary);
-    }
     run.tokens.clear();
     run.state->position = 0;
     for (const Row& row : run.rows) {
         run.tokens.push_back(row.next);
         run.state->position = std::max(run.state->position, row.seen);
     }
-    const Matrix<T> logits(run.logits.data(), n, vocabulary);
     for (Row& row : run.rows) {
         ++row.seen;
     }
-    if (options_.sampling.certain() && !options_.logprobs && !run.receiver.save) {
-        models::Likeliest<T> likeliest(allowed_, n);
-        network_.step(run.tokens.data(), *run.state, likeliest);
+    if (few_suffice(run)) {
+        if (!run.best || run.best_rows != n) {
+            run.best.emplace(n, vocabulary, options_.sampling.certain() ? 1 : options_.sampling.top_k,
+                             allowed_.flags(vocabulary));
+            run.best_rows = n;
+        }
+        network_.step(run.tokens.data(), *run.state, *run.best);
         for (Index i = 0; i < n; ++i) {
             Row& row = run.rows[static_cast<std::size_t>(i)];
-            row.next = likeliest.of(i);
-            row.random.uniform();                        // as any other draw
+            row.next = models::sample_among<T>(run.best->best(i), options_.sampling, row.random);
         }
     } else {
-        network_.step(run.tokens.data(), *run.state, logits);
-        draw(run.rows, logits);
+        if (run.logits.size() < n * vocabulary) {
+            run.logits = Buffer<T>(n * vocabulary);
+        }
+        const Matrix<T> all(run.logits.data(), n, vocabulary);
+        network_.step(run.tokens.data(), *run.state, all);
+        draw(run.rows, all);
     }
     ++stats_.steps;
     stats_.stepped_tokens += n;
     stats_.state_bytes = std::max(stats_.state_bytes, run.state->bytes_per_sequence());
     for (Index i = 0; i < n; ++i) {
-        if (finish_drawn(run, run.rows[static_cast<std::size_t>(i)], *run.state, i, logits.row(i))) {
+        if (finish_drawn(run, run.rows[static_cast<std::size_t>(i)], *run.state, i,
+                         run.logits.data() + i * vocabulary)) {
             run.free.push_back(i);
         }
     }
@@ -483,7 +504,7 @@ void Generator<T>::run(const std::vector<Prompt>& prompts, const Receiver& recei
     for (const Prompt& prompt : prompts) {
         waiting.push_back(&prompt);
     }
-    Run run{receiver, control, {}, {}, {}, {}, {}};
+    Run run{receiver, control, {}, {}, {}, {}, {}, {}, 0};
     run.state = network_.start(1, options_.execution);   // tells whether lengths can be mixed; nobody is in it
     for (;;) {
         control.throw_if_stopped();

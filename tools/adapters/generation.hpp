@@ -26,6 +26,7 @@ struct GenerationOptions {
     bool logprobs = false;
     Index batch = 8;
     models::Execution execution = models::Execution::recurrent;
+    bool exact_prefill = false;                  // a recurrence begins with what the filters make of the prompt
 };
 
 enum class End { length, end_of_text, stop };
@@ -115,6 +116,7 @@ private:
     void prefill(const std::vector<const Prompt*>& prompts, models::NetworkState& state, Matrix<T> logits,
                  const Control& control);
     void join(Run& run, models::NetworkState state, std::vector<Row> rows);
+    bool few_suffice(const Run& run) const;
     void step(Run& run);
     void draw(std::vector<Row>& rows, Matrix<const T> logits) const;
     bool accept(Row& row, const Receiver& receiver) const;

@@ -186,9 +186,15 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
     check_memory(memory_needed(source.config(), format, batch,
                                static_cast<Index>(longest) + std::min(request.options.tokens, Index{1} << 32)));
 
-    Model<T> model = source.load<T>(ModelSource::Others::drop);
+    Model<T> model = source.load<T>(ModelSource::Others::drop, ModelSource::Activations::skip, &ops.pool());
     GenerationOptions options = request.options;
     options.execution = choose_execution(request.mode, request.filters, model.config, model.weights);
+    options.exact_prefill = request.prefill == "exact";
+    if (options.exact_prefill && (model.config.attends_only() || options.execution != models::Execution::recurrent)) {
+        throw_error(ErrorCode::bad_argument, "--prefill exact: only a recurrence is handed over to; " +
+                                                 source.name() + " runs in mode " +
+                                                 (model.config.attends_only() ? "attention" : "exact"));
+    }
     const std::string head =
         format.head != format.layers ? std::string(", head ") + compute::name(format.head) : std::string();
     StateOrigin origin{{}, request.precision + head, options.execution, model.config.layers, model.config.vocabulary};

@@ -16,7 +16,7 @@ namespace stillhouse::adapters {
 struct GenerationRequest {
     PromptInput input;
     GenerationOptions options;                   // but for the execution, which mode and filters decide
-    std::string mode = "auto", filters = "original";
+    std::string mode = "auto", filters = "original", prefill = "scan";
     std::string precision = "f32";               // f64, or what weights are packed in; a state is of one
     std::optional<std::string> head_precision;   // of the head, where it differs
     bool ids = false;

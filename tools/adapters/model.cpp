@@ -168,14 +168,14 @@ void ModelSource::read_to_end()
 }
 
 template <class T>
-Model<T> ModelSource::load(Others others, Activations activations)
+Model<T> ModelSource::load(Others others, Activations activations, ThreadPool* pool)
 {
     STILLHOUSE_CHECK(!state_->loaded);
     state_->loaded = true;
     Model<T> model;
     model.name = state_->name;
     model.info = state_->info;
-    ModelLoader<T> loader(state_->config, others, model);
+    ModelLoader<T> loader(state_->config, others, model, pool);
     with_context(state_->name, [&] {
         if (state_->reader) {
             load_stream(*state_, loader);
@@ -189,8 +189,8 @@ Model<T> ModelSource::load(Others others, Activations activations)
     model.texts = state_->texts;
     return model;
 }
-template Model<float> ModelSource::load(Others, Activations);
-template Model<double> ModelSource::load(Others, Activations);
+template Model<float> ModelSource::load(Others, Activations, ThreadPool*);
+template Model<double> ModelSource::load(Others, Activations, ThreadPool*);
 
 const Inventory::Item* Inventory::find(std::string_view name) const
 {

@@ -79,9 +79,10 @@ public:
     /// All weights as T, tensor by tensor, so that memory holds the model and one layer; interleaved q, k, v are
     /// separated. Of a stream: to its verified end, or with Activations::leave to its first tensor `batches.*`.
     /// Error{bad_data} naming the tensor: missing, a shape that contradicts config.json, NaN or infinite values,
-    /// unknown in a folder.
+    /// unknown in a folder. Numbers are converted by the threads of `pool`, where one is given.
     template <class T>
-    Model<T> load(Others others = Others::keep, Activations activations = Activations::skip);
+    Model<T> load(Others others = Others::keep, Activations activations = Activations::skip,
+                  ThreadPool* pool = nullptr);
     /// Reads a stream to its end where no weights are wanted. Error{bad_data} when it is cut or damaged.
     void read_to_end();
 

@@ -53,8 +53,9 @@ void check_finite(const T* values, Index n)
 }  // namespace
 
 template <class T>
-ModelLoader<T>::ModelLoader(const models::NetworkConfig& config, ModelSource::Others others, Model<T>& model)
-    : expected_(config), others_(others), model_(model)
+ModelLoader<T>::ModelLoader(const models::NetworkConfig& config, ModelSource::Others others, Model<T>& model,
+                            ThreadPool* pool)
+    : expected_(config), others_(others), model_(model), pool_(pool)
 {
     model_.config = config;
 }
@@ -115,7 +116,7 @@ void ModelLoader<T>::take(const formats::TensorHeader& header, const std::byte* 
     }
     T* values = add(header, label);
     with_context("tensor " + label, [&] {
-        read_weight(header.dtype, data, header.elements(), values);
+        read_weight(header.dtype, data, header.elements(), values, pool_);
         if (derived_from_filter(header.name) && !holds<T>(header.dtype)) {
             auto& entry = model_.weights.at(header.name);
             entry.exact = Buffer<double>(entry.values.size());
@@ -142,6 +143,17 @@ void ModelLoader<T>::take(formats::StreamReader& reader)
     }
     if (others_ == ModelSource::Others::drop && !wanted(header.name)) {
         return;                                  // the reader skips, and still verifies, what is not read
+    }
+    if (expected_.shape(header.name) != nullptr && !modes_part(header.name)) {
+        // One place for all weights: memory that is new each time has to be cleared by the system first.
+        const formats::TensorHeader own = header;
+        expected_.check_shape(own.name, own.name, real_shape(own.dtype, own.shape));
+        if (staging_.size() < static_cast<Index>(own.bytes())) {
+            staging_ = Buffer<std::byte>(static_cast<Index>(own.bytes()));
+        }
+        reader.read_into(staging_.data());
+        take(own, staging_.data(), own.name);
+        return;
     }
     const formats::Tensor tensor = reader.read();
     take(tensor.header, tensor.data.data(), tensor.name());

@@ -15,7 +15,8 @@ namespace stillhouse::adapters {
 template <class T>
 class ModelLoader {
 public:
-    ModelLoader(const models::NetworkConfig& config, ModelSource::Others others, Model<T>& model);
+    ModelLoader(const models::NetworkConfig& config, ModelSource::Others others, Model<T>& model,
+                ThreadPool* pool = nullptr);
 
     /// A tensor whose bytes are here already. `label` is how the file calls it.
     void take(const formats::TensorHeader& header, const std::byte* data, const std::string& label);
@@ -40,6 +41,8 @@ private:
     Expected expected_;
     ModelSource::Others others_;
     Model<T>& model_;
+    ThreadPool* pool_;                           // may be null
+    Buffer<std::byte> staging_;                  // of the tensor that is being read
     std::map<std::string, formats::Tensor, std::less<>> modes_;
 };
 

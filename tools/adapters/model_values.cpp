@@ -10,6 +10,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace stillhouse::adapters {
 
@@ -28,7 +29,7 @@ Shape real_shape(DType type, const Shape& shape)
 }
 
 template <class T>
-void read_weight(DType type, const std::byte* from, Index n, T* to)
+void read_weight(DType type, const std::byte* from, Index n, T* to, ThreadPool* pool)
 {
     // In blocks, so that the look for NaN finds the values in the cache.
     const DType real = real_type(type);
@@ -37,25 +38,43 @@ void read_weight(DType type, const std::byte* from, Index n, T* to)
     const std::size_t size = size_of(real);
     // Tensors of a file may begin anywhere.
     const bool aligned = reinterpret_cast<std::uintptr_t>(from) % size == 0;
-    Buffer<std::byte> copy(aligned ? 0 : block * static_cast<Index>(size));
-    for (Index i = 0; i < numbers; i += block) {
+    const Index blocks = (numbers + block - 1) / block;
+    std::vector<Index> bad(static_cast<std::size_t>(blocks), numbers);   // the first of each block
+    const auto read = [&](Index which) {
+        const Index i = which * block;
         const Index m = std::min(block, numbers - i);
         const std::byte* values = from + static_cast<std::size_t>(i) * size;
+        Buffer<std::byte> copy(aligned ? 0 : m * static_cast<Index>(size));
         if (!aligned) {
             std::copy_n(values, static_cast<std::size_t>(m) * size, copy.data());
             values = copy.data();
         }
         convert_from(real, values, m, to + i);
-        const T* bad = std::find_if(to + i, to + i + m, [](T x) { return !std::isfinite(x); });
-        if (bad != to + i + m) {
-            throw_error(ErrorCode::bad_data, std::string(std::isnan(*bad) ? "NaN" : "an infinite value") +
-                                                 " at element " + std::to_string(bad - to) + " of " +
-                                                 std::to_string(numbers) + ", expected finite weights");
+        int wrong = 0;
+        for (Index j = i; j < i + m; ++j) {
+            wrong |= to[j] - to[j] != T(0) ? 1 : 0;  // not of finite numbers
+        }
+        if (wrong != 0) {
+            bad[static_cast<std::size_t>(which)] =
+                std::find_if(to + i, to + i + m, [](T x) { return !std::isfinite(x); }) - to;
+        }
+    };
+    if (pool != nullptr && blocks > 1) {
+        pool->for_each(blocks, read);
+    } else {
+        for (Index i = 0; i < blocks; ++i) {
+            read(i);
         }
     }
+    const auto first = std::min_element(bad.begin(), bad.end());
+    if (first != bad.end() && *first < numbers) {
+        throw_error(ErrorCode::bad_data, std::string(std::isnan(to[*first]) ? "NaN" : "an infinite value") +
+                                             " at element " + std::to_string(*first) + " of " +
+                                             std::to_string(numbers) + ", expected finite weights");
+    }
 }
-template void read_weight(DType, const std::byte*, Index, float*);
-template void read_weight(DType, const std::byte*, Index, double*);
+template void read_weight(DType, const std::byte*, Index, float*, ThreadPool*);
+template void read_weight(DType, const std::byte*, Index, double*, ThreadPool*);
 
 template <>
 bool holds<float>(DType type) noexcept

@@ -4,6 +4,7 @@
 
 #include "formats/stream/tensor.hpp"
 #include "libcore/base/dtype.hpp"
+#include "libcore/base/parallel.hpp"
 #include "libcore/models/config.hpp"
 #include "libcore/models/mixer.hpp"
 
@@ -15,9 +16,10 @@
 
 namespace stillhouse::adapters {
 
-/// n elements (numbers; complex ones count two) as T. Error{bad_data} naming the first NaN or infinity and its place.
+/// n elements (numbers; complex ones count two) as T, by the threads of a pool where there is one. Error{bad_data}
+/// naming the first NaN or infinity and its place.
 template <class T>
-void read_weight(DType type, const std::byte* from, Index n, T* to);
+void read_weight(DType type, const std::byte* from, Index n, T* to, ThreadPool* pool = nullptr);
 
 /// Does T hold every value of the type exactly?
 template <class T>

@@ -197,47 +197,32 @@ BOOST_AUTO_TEST_CASE(runs_of_what_may_be_drawn)
     BOOST_TEST(std::min({counts[1], counts[2], counts[4]}) > 900);
 }
 
-BOOST_AUTO_TEST_CASE(the_likeliest_in_tiles)
+BOOST_AUTO_TEST_CASE(the_largest_logits_suffice)
 {
-    constexpr Index rows = 5, columns = 300;
-    std::vector<float> many(rows * columns);
+    std::vector<float> many(3000);
     Random values(9, 0);
     for (float& x : many) {
         x = std::round(static_cast<float>(values.normal()) * 3.0F);     // many are equal
     }
-    std::vector<bool> some(280, true);
-    for (std::size_t i = 0; i < 280; i += 7) {
+    std::vector<bool> some(2900, true);
+    for (std::size_t i = 0; i < some.size(); i += 7) {
         some[i] = false;
     }
     for (const Drawable& allowed : {Drawable(), Drawable(some)}) {
-        Likeliest<float> likeliest(allowed, rows);
-        likeliest.begin(3);
-        for (Index slot = 2; slot >= 0; --slot) {
-            for (Index column = slot * 100; column < (slot + 1) * 100; column += 20) {
-                for (Index row = 0; row < rows; row += 2) {
-                    likeliest.take(slot, row, column,
-                                   Matrix<const float>(many.data() + row * columns + column,
-                                                       std::min<Index>(2, rows - row), 20, columns));
-                }
+        BestLogits<float> best(1, 3000, 40, allowed.flags(3000));
+        best.begin(1);
+        best.take(0, 0, 0, Matrix<const float>(many.data(), 1, 3000));
+        for (const Sampling& how : {Sampling{.greedy = true}, Sampling{.top_k = 40}, Sampling{.top_k = 3},
+                                    Sampling{.temperature = 2.0, .top_k = 17, .top_p = 0.7}}) {
+            Random one(4, 0), other(4, 0);
+            for (int i = 0; i < 100; ++i) {
+                BOOST_TEST(sample_among<float>(best.best(0), how, one) ==
+                           sample(many.data(), 3000, allowed, how, other));
             }
         }
-        for (Index row = 0; row < rows; ++row) {
-            Random random(1, 0);
-            BOOST_TEST(likeliest.of(row) ==
-                       sample(many.data() + row * columns, columns, allowed, {.greedy = true}, random));
-        }
     }
-    const Drawable none(std::vector<bool>{false});
-    Likeliest<float> nothing(none, 1);
-    nothing.begin(1);
-    nothing.take(0, 0, 0, Matrix<const float>(many.data(), 1, columns));
-    BOOST_CHECK_THROW(nothing.of(0), Error);
-    many[7] = std::numeric_limits<float>::quiet_NaN();
-    const Drawable every;
-    Likeliest<float> bad(every, 1);
-    bad.begin(1);
-    bad.take(0, 0, 0, Matrix<const float>(many.data(), 1, columns));
-    BOOST_CHECK_THROW(bad.of(0), Error);
+    Random random(1, 0);
+    BOOST_CHECK_THROW(sample_among<float>({}, {.greedy = true}, random), Error);
 }
 
 BOOST_AUTO_TEST_CASE(refusals)
