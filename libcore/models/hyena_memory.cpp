@@ -64,15 +64,21 @@ void HyenaMixer<T>::heads_recurrent(Operations& ops, const T* z, Sequences<T> c,
     const Index square = width * width;
     const Index blocks = (square + lanes - 1) / lanes;
     const bool even = width % lanes == 0;                      // a block is one i and sixteen j
+    const bool tiled = !even && lanes % width == 0;            // some i, each with all j
+    constexpr Index size = longest_scan * lanes;
     ops.pool().for_each(c.batch * head_count(), [&](Index task) {
         const Index b = task / head_count();
         const Index m = task % head_count();
-        Scratch<T> memory(3 * longest_scan * width + 3 * longest_scan * lanes);
+        Scratch<T> memory(3 * longest_scan * width + 4 * size + (tiled ? 2 * blocks * size : 0));
         T* const fed_k = memory.data();
         T* const fed_v = fed_k + longest_scan * width;
         T* const out = fed_v + longest_scan * width;
         T* const u = out + longest_scan * width;
-        T* const y = u + longest_scan * lanes;
+        T* const y = u + size;
+        T* const v_tiles = y + size;
+        T* const sums = v_tiles + size;
+        T* const k_tiles = sums + size;                        // [blocks, longest_scan, 16]
+        T* const q_tiles = k_tiles + (tiled ? blocks * size : 0);
         const T s = skip(0, m * width);
         for (Index first = 0; first < c.length; first += longest_scan) {
             const Index length = std::min(longest_scan, c.length - first);
@@ -89,7 +95,32 @@ void HyenaMixer<T>::heads_recurrent(Operations& ops, const T* z, Sequences<T> c,
                     out[t * width + j] = s * dot * v[j];
                 }
             }
-            for (Index block = 0; block < blocks; ++block) {
+            if (tiled) {
+                std::fill_n(k_tiles, square < lanes ? 2 * size : 0, T(0));       // and q_tiles behind it
+                std::fill_n(sums, length * lanes, T(0));
+                for (Index t = 0; t < length; ++t) {
+                    for (Index l = 0; l < lanes; l += width) {
+                        std::copy_n(fed_v + t * width, width, v_tiles + t * lanes + l);
+                    }
+                    for (Index i = 0; i < width; ++i) {
+                        const Index place = i * width / lanes * size + t * lanes + i * width % lanes;
+                        std::fill_n(k_tiles + place, width, fed_k[t * width + i]);
+                        std::fill_n(q_tiles + place, width, q[t * n_ + i]);
+                    }
+                }
+                for (Index block = 0; block < blocks; ++block) {
+                    kernels.product(length * lanes, k_tiles + block * size, v_tiles, u);
+                    recurrence.scan(m * blocks + block, u, length,
+                                    state.modes[0].of(b) + (m * blocks + block) * recurrence.state_size(), y);
+                    kernels.add_product(length * lanes, q_tiles + block * size, y, sums);
+                }
+                for (Index t = 0; t < length; ++t) {
+                    for (Index l = 0; l < lanes; ++l) {
+                        out[t * width + l % width] += sums[t * lanes + l];
+                    }
+                }
+            }
+            for (Index block = 0; block < blocks && !tiled; ++block) {
                 T* const memory_of = state.modes[0].of(b) + (m * blocks + block) * recurrence.state_size();
                 const Index i0 = block * lanes / width;
                 const Index j0 = block * lanes % width;

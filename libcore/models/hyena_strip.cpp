@@ -120,6 +120,13 @@ struct Strip {
         }
     }
 
+    STILLHOUSE_INLINE static void add_product(Index n, const T* a, const T* b, T* y)
+    {
+        for (Index i = 0; i < n; i += lanes) {
+            store(y + i, load(a + i) * load(b + i) + load(y + i));
+        }
+    }
+
     STILLHOUSE_INLINE static void gate(Index length, const T* y, const T* u, const T* skip, const T* gate, T* out)
     {
         for (Index l = 0; l < width; l += lanes) {
@@ -190,6 +197,10 @@ struct Strip {
     {                                                                                                                 \
         Strip<T, bytes>::product(n, a, b, out);                                                                       \
     }                                                                                                                 \
+    target_text void sum_##level##_##T(Index n, const T* a, const T* b, T* y)                                         \
+    {                                                                                                                 \
+        Strip<T, bytes>::add_product(n, a, b, y);                                                                     \
+    }                                                                                                                 \
     target_text void gate_##level##_##T(Index length, const T* y, const T* u, const T* skip, const T* gate, T* out)   \
     {                                                                                                                 \
         Strip<T, bytes>::gate(length, y, u, skip, gate, out);                                                         \
@@ -199,8 +210,8 @@ struct Strip {
     {                                                                                                                 \
         Strip<T, bytes>::near_lags(rows, n, h, u, row, y);                                                            \
     }                                                                                                                 \
-    constexpr StripKernels<T> level##_##T = {short_##level##_##T, product_##level##_##T, gate_##level##_##T,          \
-                                             add_##level##_##T, near_##level##_##T};
+    constexpr StripKernels<T> level##_##T = {short_##level##_##T, product_##level##_##T, sum_##level##_##T,           \
+                                             gate_##level##_##T, add_##level##_##T, near_##level##_##T};
 
 STILLHOUSE_LEVEL(plain, , 16, float)
 STILLHOUSE_LEVEL(plain, , 16, double)

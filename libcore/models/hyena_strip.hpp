@@ -16,6 +16,8 @@ struct StripKernels {
     void (*convolve_short)(Index taps, const T* w, T* past, const T* z, Index row, Index count, Index length, T* out);
     /// out = a b, n numbers, a multiple of sixteen
     void (*product)(Index n, const T* a, const T* b, T* out);
+    /// y += a b, n numbers, a multiple of sixteen
+    void (*add_product)(Index n, const T* a, const T* b, T* y);
     /// out = (y + skip u) gate, skip one row; out may be any of them
     void (*gate)(Index length, const T* y, const T* u, const T* skip, const T* gate, T* out);
     /// y[i] += a x[i], n numbers
