@@ -68,8 +68,8 @@ struct DistillationOptions {
     bool skip_bad = false;
     std::optional<Index> suggest_keep;
 
-    /// `expected`: steps that the input will give where --steps does not say; 0: unknown.
-    training::LayerwiseOptions layerwise(Index expected, std::uint64_t seed) const
+    /// `expected`: steps that the input will give where --steps does not say; 0: unknown. `config`: of the student.
+    training::LayerwiseOptions layerwise(Index expected, std::uint64_t seed, const models::NetworkConfig& config) const
     {
         using training::LayerSchedule;
         training::LayerwiseOptions options;
@@ -80,7 +80,7 @@ struct DistillationOptions {
         options.objective = objective == "mixer" ? training::Objective::mixer : training::Objective::block;
         options.steps_a_layer = steps.value_or(0);
         options.rate = training.learning_rate(steps.value_or(expected));
-        options.adamw = training.adamw();
+        options.adamw = training.adamw(stillhouse::training::layerwise_weights(config));
         options.clip = training.clip;
         options.dropout = training.dropout;
         options.seed = seed;

@@ -7,6 +7,7 @@
 #include "tools/adapters/memory_text.hpp"
 #include "tools/adapters/teacher_logits.hpp"
 #include "tools/model_run.hpp"
+#include "tools/training_run.hpp"
 #include "tools/tuning_options.hpp"
 
 namespace {
@@ -89,11 +90,11 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
                                                        (s.average > 0.0 ? 1 : 0) + (s.patience > 0 ? 1 : 0));
     context.info(adapters::memory_text(memory));
     context.report().emplace_back("memory", adapters::memory_record(memory));
+    const auto options = trainer_options(s, plan.steps, context.seed(), trained);
     if (context.dry_run()) {
         return context.planned("would train " + std::to_string(trained.size()) + " tensors; " +
                                adapters::memory_text(memory));
     }
-    const auto options = trainer_options(s, plan.steps, context.seed());
     plan.rate = [&](Index step) { return options.rate.at(step); };
     training::EndToEndTrainer<T> trainer(network, trained, options);
     adapters::Tuned<T> done;

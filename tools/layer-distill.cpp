@@ -5,6 +5,7 @@
 #include "tools/adapters/keep_costs.hpp"
 #include "tools/distillation_report.hpp"
 #include "tools/model_run.hpp"
+#include "tools/training_run.hpp"
 
 namespace {
 
@@ -97,7 +98,8 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
     const auto first = from ? adapters::first_batch(*from) : work.first();
     const auto config = adapters::student_config(work.teacher, s.student, first.length);
     const Index expected = work.expected_steps(first, s.training.batch, s.training.accumulate);
-    const auto memory = tell_memory<T>(s, work, config, first, s.layerwise(expected, context.seed()), context);
+    const auto options = s.layerwise(expected, context.seed(), config);
+    const auto memory = tell_memory<T>(s, work, config, first, options, context);
     const auto attention = adapters::take_attention(work.teacher, config, work.model.weights);
     if (context.dry_run()) {
         return context.planned("would fit the mixers of " + std::to_string(config.layers) + " layers; " + memory);
@@ -110,7 +112,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         work.take_back(std::move(batches));
     }
 
-    training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, s.layerwise(expected, context.seed()));
+    training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, options);
     typename Work::Progressed done;
     const adapters::DistillationState<T> state{student, trainer, done, start};
     if (from) {

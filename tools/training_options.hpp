@@ -2,14 +2,15 @@
 // The options of gradient steps that layer-distill and fine-tune share, and what they make of them.
 #pragma once
 
-#include "formats/json.hpp"
 #include "libcore/training/adamw.hpp"
 #include "tools/adapters/training_watch.hpp"
+#include "tools/adapters/weight_groups.hpp"
 #include "tools/cli/context.hpp"
 
 #include <algorithm>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace stillhouse {
 
@@ -20,6 +21,7 @@ struct TrainingOptions {
     double weight_decay = 0.0;
     bool decay_all = false;
     double dropout = 0.0;
+    std::vector<std::string> rate_factors = {}, decays = {};     // GLOB=X
     double clip = 1.0;
     Index batch = 0;
     Index accumulate = 1;
@@ -37,7 +39,15 @@ struct TrainingOptions {
         // of a short run the warmup is a fifth at most
         return {curve, rate, steps > 0 ? std::min(warmup, steps / 5) : warmup, steps, 0.0};
     }
-    training::AdamWOptions adamw() const { return {.weight_decay = weight_decay, .decay_all = decay_all}; }
+    /// `trained`: names of the weights. Error{bad_argument} when a glob matches none of them.
+    training::AdamWOptions adamw(const std::vector<std::string>& trained) const
+    {
+        const auto of_weights = [&](const char* option, const std::vector<std::string>& groups) {
+            return adapters::numbers_of_weights(option, adapters::parse_weight_groups(option, groups), trained);
+        };
+        return {.weight_decay = weight_decay, .decay_all = decay_all,
+                .rate_factors = of_weights("--lr-scale", rate_factors), .decays = of_weights("--decay", decays)};
+    }
 };
 
 inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::string& batch_default)
@@ -50,9 +60,17 @@ inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::st
     tool.option(&s.decay_all, "--decay-all", "", "of all weights").needs("--weight-decay");
     tool.option(&s.dropout, "--dropout", "X", "share of what embedding, mixers and MLPs of the student add that a step "
                 "leaves out").range(0.0, 0.99);
+    tool.option(&s.rate_factors, "--lr-scale", "GLOB=X", "X times the learning rate for weights whose names match; of "
+                "several the last").many();
+    tool.option(&s.decays, "--decay", "GLOB=X", "weight decay X for weights whose names match; of several the last")
+        .many();
     tool.option(&s.clip, "--clip", "X", "longest gradient; 0: no limit").range(0.0, 1e12);
     tool.option(&s.batch, "--batch", "B", "sequences a piece; " + batch_default).range(0, 1 << 20);
     tool.option(&s.accumulate, "--accumulate", "K", "pieces a step").range(1, 1 << 20);
+    tool.check([&s] {
+        adapters::parse_weight_groups("--lr-scale", s.rate_factors);
+        adapters::parse_weight_groups("--decay", s.decays);
+    });
 }
 
 inline void describe_keeping(cli::Tool& tool, TrainingOptions& s)
@@ -72,48 +90,6 @@ inline void describe_keeping(cli::Tool& tool, TrainingOptions& s)
         .outside_history();
 }
 
-/// The folder that --checkpoint names, opened; nothing without it. To be called before long work.
-inline std::unique_ptr<adapters::Checkpoints> open_checkpoints(const TrainingOptions& s, cli::Context& context)
-{
-    using adapters::Checkpoints;
-    if (s.plot) {
-        adapters::require_gnuplot();
-        context.claim_output(*s.plot);
-    }
-    if (s.log) {
-        context.claim_output(*s.log, s.resume);
-    }
-    if (!s.checkpoint || context.dry_run()) {
-        return nullptr;
-    }
-    return std::make_unique<Checkpoints>(
-        *s.checkpoint, s.checkpoint_every.seconds, s.resume ? Checkpoints::Begin::resume : Checkpoints::Begin::anew,
-        context.overwrite(), [&context](const std::string& text) { context.warn(text); },
-        [&context](const std::string& text) { context.info(text); });
-}
-
-/// `resumed`: the step of the checkpoint, or -1.
-inline adapters::TrainingWatch::Tools training_tools(const TrainingOptions& s, cli::Context& context,
-                                                     std::unique_ptr<adapters::Checkpoints> checkpoints, Index resumed)
-{
-    auto log = s.log ? std::make_unique<adapters::TrainingLog>(*s.log, resumed) : nullptr;
-    return {std::move(checkpoints), std::move(log), context.control(),
-            [&context](const std::string& text) { context.warn(text); }, [&context] { context.kept_for_resume(); }};
-}
-
-/// What a checkpoint and the run that goes on from it must agree in; `same`: further keys, and what they are called.
-inline formats::Map run_record(const cli::Context& context, formats::Map same)
-{
-    formats::Map record = context.history_entry();
-    for (auto& [key, value] : record) {
-        if (key == "settings") {
-            value = formats::Value(formats::to_json(value));
-        }
-    }
-    record.insert(record.end(), same.begin(), same.end());
-    return record;
-}
-
 /// The first option of gradient steps that is not as it is by default.
 inline std::optional<std::string> changed_option(const TrainingOptions& s, const TrainingOptions& defaults)
 {
@@ -122,6 +98,8 @@ inline std::optional<std::string> changed_option(const TrainingOptions& s, const
            : s.warmup != defaults.warmup               ? std::optional<std::string>("--warmup")
            : s.weight_decay != defaults.weight_decay   ? std::optional<std::string>("--weight-decay")
            : s.dropout != defaults.dropout             ? std::optional<std::string>("--dropout")
+           : !s.rate_factors.empty()                   ? std::optional<std::string>("--lr-scale")
+           : !s.decays.empty()                         ? std::optional<std::string>("--decay")
            : s.clip != defaults.clip                   ? std::optional<std::string>("--clip")
            : s.batch != defaults.batch                 ? std::optional<std::string>("--batch")
            : s.accumulate != defaults.accumulate       ? std::optional<std::string>("--accumulate")
@@ -129,25 +107,6 @@ inline std::optional<std::string> changed_option(const TrainingOptions& s, const
            : s.log                                     ? std::optional<std::string>("--log")
            : s.plot                                    ? std::optional<std::string>("--plot")
                                                        : std::nullopt;
-}
-
-inline void write_text(formats::AtomicFile file, const std::string& text)
-{
-    file.fd().write_full(text);
-    file.commit();
-}
-
-/// After the output is complete: the picture that --plot asks for; checkpoints go, unless a pipe took the output, whose
-/// reader may yet fail.
-inline void finish_keeping(const TrainingOptions& s, cli::Context& context, adapters::TrainingWatch& watch,
-                           const adapters::Plot& plot)
-{
-    if (!context.output().empty() && context.output() != "-") {
-        watch.done();
-    }
-    if (s.plot) {
-        write_text(formats::AtomicFile(*s.plot, context.overwrite()), adapters::draw_svg(plot));
-    }
 }
 
 }  // namespace stillhouse

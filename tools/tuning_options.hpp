@@ -117,7 +117,9 @@ inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
     });
 }
 
-inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index steps, std::uint64_t seed)
+/// `trained`: names of weights.
+inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index steps, std::uint64_t seed,
+                                                 const std::vector<std::string>& trained)
 {
     using training::LogitLoss;
     const std::string name = s.loss_name();
@@ -125,7 +127,7 @@ inline training::EndToEndOptions trainer_options(const TuningOptions& s, Index s
     options.loss = name == "ce" ? LogitLoss::ce : name == "kl" ? LogitLoss::kl : name == "ce+kl" ? LogitLoss::ce_kl
                    : name == "rkl" ? LogitLoss::rkl : name == "jsd" ? LogitLoss::jsd : LogitLoss::mse;
     options.rate = s.training.learning_rate(std::max<Index>(0, steps));
-    options.adamw = s.training.adamw();
+    options.adamw = s.training.adamw(trained);
     options.clip = s.training.clip;
     options.dropout = s.training.dropout;
     options.seed = seed;

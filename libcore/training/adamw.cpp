@@ -14,6 +14,14 @@ namespace {
 // Elements a task updates: small enough to balance, large enough not to notice the counter.
 constexpr Index tile = 16384;
 
+using OfNames = std::map<std::string, double, std::less<>>;
+
+double find_or(const OfNames& values, const std::string& name, double otherwise)
+{
+    const auto at = values.find(name);
+    return at != values.end() ? at->second : otherwise;
+}
+
 }  // namespace
 
 double Schedule::at(Index step) const
@@ -46,15 +54,17 @@ void AdamW<T>::step(ThreadPool& pool, const models::Parameters<T>& gradient, dou
     compute::AdamWFactors<T> factors{};
     factors.beta1 = static_cast<T>(options_.beta1);
     factors.beta2 = static_cast<T>(options_.beta2);
-    factors.scale = static_cast<T>(rate / correction1);
     factors.root = static_cast<T>(1.0 / std::sqrt(correction2));
     factors.epsilon = static_cast<T>(options_.epsilon);
 
     for (const auto& entry : gradient) {
         auto& weight = weights.at(entry.name);
         const bool matrix = entry.shape.size() > 1 && entry.name.ends_with(".weight");
-        const bool decays = options_.weight_decay > 0.0 && (options_.decay_all || matrix);
-        factors.keep = static_cast<T>(1.0 - (decays ? rate * options_.weight_decay : 0.0));
+        const double decay = find_or(options_.decays, entry.name,
+                                     options_.decay_all || matrix ? options_.weight_decay : 0.0);
+        const double own_rate = rate * find_or(options_.rate_factors, entry.name, 1.0);
+        factors.scale = static_cast<T>(own_rate / correction1);
+        factors.keep = static_cast<T>(1.0 - own_rate * decay);
         const T* g = entry.values.data();
         T* m = first_.at(entry.name).values.data();
         T* v = second_.at(entry.name).values.data();

@@ -5,6 +5,9 @@
 #include "libcore/base/parallel.hpp"
 #include "libcore/models/parameters.hpp"
 
+#include <map>
+#include <string>
+
 namespace stillhouse::training {
 
 struct Schedule {
@@ -21,8 +24,12 @@ struct AdamWOptions {
     double beta1 = 0.9, beta2 = 0.98, epsilon = 1e-8;
     double weight_decay = 0.0;
     bool decay_all = false;               // else only matrices: names ending in ".weight", rank 2 and more
+    /// Of single weights, by name: a factor of the learning rate, and a decay in place of the two above.
+    std::map<std::string, double, std::less<>> rate_factors = {}, decays = {};
 };
 
+/// m <- b1 m + (1 - b1) g, v <- b2 v + (1 - b2) g^2, w <- (1 - r decay) w - r m' / (sqrt(v') + epsilon), where m' and
+/// v' are m and v over 1 - b^steps, and r is the rate times the factor of this weight.
 /// First and second moments are kept in Parameters with the names of the weights they belong to.
 template <class T>
 class AdamW {

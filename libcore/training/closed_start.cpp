@@ -238,6 +238,62 @@ void set_projection(Parameters<T>& weights, Index layer, const DoubleMatrix& w, 
     }
 }
 
+/// Mean over all tokens of the normed input of a layer, on these streams.
+template <class T>
+std::vector<double> mean_input(const models::Network<T>& student, Index layer,
+                               const std::vector<Activations<T>>& batches, std::vector<Buffer<T>>& streams)
+{
+    const Index width = student.config().width;
+    std::vector<double> mean(static_cast<std::size_t>(width));
+    double tokens = 0.0;
+    for (std::size_t b = 0; b < batches.size(); ++b) {
+        const Sequences<T> s(streams[b].data(), batches[b].batch, batches[b].length, width);
+        Buffer<T> normed(s.size());
+        student.mixer_input(layer, s, Sequences<T>(normed.data(), s.batch, s.length, s.width));
+        for (Index i = 0; i < normed.size(); ++i) {
+            mean[static_cast<std::size_t>(i % width)] += static_cast<double>(normed[i]);
+        }
+        tokens += static_cast<double>(batches[b].size());
+    }
+    for (double& x : mean) {
+        x /= tokens;
+    }
+    return mean;
+}
+
+/// The gates of heads as wide as the teacher's, in place of open ones: exp(s) to first order in the scores,
+///   q.k = 1 + q_t . (k_s - mean k) / sqrt(N)
+/// over the channels that rotary positions leave alone (what the others do depends on the lag, and the filter has
+/// that on average; their q are 0). The 1 takes channel 0, the fastest plane where there is one.
+template <class T>
+void expand_softmax(const NetworkConfig& student, Index layer, const NetworkConfig& teacher,
+                    const Parameters<T>& attention, const std::vector<double>& mean, Parameters<T>& weights)
+{
+    const MixerConfig& mixer = student.mixers.at(static_cast<std::size_t>(layer));
+    const Index n = mixer.head_width;
+    const std::vector<Index> channels = mixed_channels(teacher, mixer);
+    const std::string to = layer_name(layer, "mixer.");
+    const std::string from = layer_name(layer, "attention.");
+    copy_rows(teacher, attention, from + "q", false, channels, weights, to + "q");
+    copy_rows(teacher, attention, from + "k", true, channels, weights, to + "k");
+    auto q = weights.at(to + "q.weight").matrix();
+    auto k = weights.at(to + "k.weight").matrix();
+    auto& q_bias = weights.at(to + "q.bias").values;
+    auto& k_bias = weights.at(to + "k.bias").values;
+    for (Index i = 0; i < q.rows; ++i) {
+        const Index d = i % n;
+        const double scale = d < teacher.rotary.dims ? 0.0 : 1.0 / std::sqrt(static_cast<double>(n));
+        double offset = 0.0;
+        for (Index j = 0; j < q.cols; ++j) {
+            offset += static_cast<double>(k(i, j)) * mean[static_cast<std::size_t>(j)];
+            q(i, j) = static_cast<T>(d == 0 ? 0.0 : scale * static_cast<double>(q(i, j)));
+            k(i, j) = d == 0 ? T(0) : k(i, j);
+        }
+        q_bias[i] = static_cast<T>(d == 0 ? 1.0 : scale * static_cast<double>(q_bias[i]));
+        k_bias[i] = static_cast<T>(d == 0 ? 1.0 : -offset);
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -321,6 +377,11 @@ std::vector<LayerReport> closed_start(models::Network<T>& student, const Network
         if (report.replaced) {
             const auto teacher_mixer = models::make_mixer<T>(teacher, layer, attention);
             copy_attention(config, layer, teacher, attention, true, student.weights());
+            if (mixer.head_width > 1 && mixer.head_width == teacher.head_dim &&
+                mixer.form != models::FilterForm::none && teacher.rotary.dims < teacher.head_dim) {
+                expand_softmax(config, layer, teacher, attention, mean_input(student, layer, batches, streams),
+                               student.weights());
+            }
             if (mixer.form != models::FilterForm::none) {
                 const DoubleMatrix profile = attention_by_lag(student, *teacher_mixer, layer, teacher.heads, batches);
                 const Buffer<double> taps = filters_by_lag(teacher, mixer, profile);

@@ -27,7 +27,10 @@ void copy_attention(const models::NetworkConfig& student, Index layer, const mod
 
 /// `student` holds the teacher's weights and, in the replaced layers, new mixers (initialize_mixer). In order, layer
 /// after layer: the filter of each head becomes the teacher's mean attention by lag (from the window's end on), gates
-/// and projections as copy_attention, then W_o, W_s and the bias solve
+/// and projections as copy_attention, or, in heads with a filter as wide as the teacher's, the softmax to first order,
+///   q.k = 1 + q_t . (k_s - mean k) / sqrt(N)
+/// over the channels that rotary positions leave alone, where there are any (the 1 takes channel 0); then W_o, W_s and
+/// the bias solve
 ///   min |W f - y|^2 + lambda |W|^2,  lambda = 1e-4 of the mean diagonal of the centred f f^T, bias free,
 /// f the features of the student's own stream s_l, y = x_{l+1} - s_l - MLP(LN2(s_l)) (parallel residual) or
 /// x_l + a_l - s_l (sequential; x, a: the teacher's). Layers that stay attention are not refitted.

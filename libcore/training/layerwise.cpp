@@ -9,6 +9,17 @@
 
 namespace stillhouse::training {
 
+std::vector<std::string> layerwise_weights(const models::NetworkConfig& config)
+{
+    std::vector<std::string> names;
+    for (const auto& weight : models::network_weights(config)) {
+        if (weight.name.find(".mixer.") != std::string::npos && trained_by_default(weight.name)) {
+            names.push_back(weight.name);
+        }
+    }
+    return names;
+}
+
 template <class T>
 struct LayerwiseTrainer<T>::Layer {
     std::unique_ptr<models::Mixer<T>> attention;

@@ -29,6 +29,9 @@ struct LayerwiseOptions {
     std::uint64_t seed = 0;              // of the dropout
 };
 
+/// Names of the weights that layer-wise steps train.
+std::vector<std::string> layerwise_weights(const models::NetworkConfig& config);
+
 /// Only the mixers that replaced attention are trained; what is copied from the teacher stays.
 /// Loss of layer l, block: |s_{l+1} - x_{l+1}|^2 / |x_{l+1} - x_l|^2; mixer: |m_l - y_l|^2 / |y_l|^2 with y_l of
 /// mixer_target; sums over the whole step, so that accumulation over pieces is exact to rounding.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 
 namespace stillhouse::adapters {
 
@@ -20,6 +21,11 @@ std::string number(const char* form, double x)
 }
 
 }  // namespace
+
+double cpu_seconds()
+{
+    return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
 
 void LossGuard::add(double loss)
 {
@@ -96,6 +102,7 @@ void TrainingWatch::stepped(Index step, Index total, Index tokens, std::span<con
         }
         line.emplace_back("rate", rate);
         line.emplace_back("seconds", since.count());
+        line.emplace_back("cpu_seconds", cpu_seconds() - cpu_of_looks_);
         line.emplace_back("tokens_per_s", speed);
         tools_.log->write(line);
     }
@@ -112,10 +119,11 @@ void TrainingWatch::stepped(Index step, Index total, Index tokens, std::span<con
     }
 }
 
-void TrainingWatch::looked(Index step, double perplexity)
+void TrainingWatch::looked(Index step, double perplexity, double cpu)
 {
+    cpu_of_looks_ += cpu;
     if (tools_.log != nullptr) {
-        tools_.log->write({{"step", step}, {"perplexity", perplexity}});
+        tools_.log->write({{"step", step}, {"perplexity", perplexity}, {"cpu_seconds", cpu_seconds() - cpu_of_looks_}});
     }
 }
 

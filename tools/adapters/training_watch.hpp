@@ -15,6 +15,9 @@
 
 namespace stillhouse::adapters {
 
+/// CPU time of this process so far, all threads together, in seconds.
+double cpu_seconds();
+
 /// The loss of one column (layer, or whole network): has it left where it began for good?
 class LossGuard {
 public:
@@ -60,8 +63,8 @@ public:
     /// After a step: `step` of `total` (< 0: unknown) on `tokens` tokens so far, its losses and learning rate. Says so,
     /// writes the log, and a checkpoint where it is time. Throws Diverged.
     void stepped(Index step, Index total, Index tokens, std::span<const double> losses, double rate);
-    /// After a look at a validation text.
-    void looked(Index step, double perplexity);
+    /// After a look at a validation text, which took `cpu` seconds of all processors: the log counts them to no step.
+    void looked(Index step, double perplexity, double cpu);
     /// A checkpoint now.
     void save();
 
@@ -110,6 +113,7 @@ private:
     std::function<CheckpointContent()> content_;
     std::function<std::string()> producer_;
     std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+    double cpu_of_looks_ = 0.0;
     Index tokens_before_ = 0;                    // of the run that this one goes on with
 };
 

@@ -117,13 +117,14 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
         if (!plan.valid || done.looked()) {
             return;
         }
+        const double before = cpu_seconds();
         const Averaged<T> averaged(network, trainer);
         const auto scores = evaluation::score<T>(network, evaluation::Mode::parallel, nullptr, plan.valid->tokens,
                                                  plan.valid->windows, control);
         const double perplexity = std::exp(scores.mean());
         done.valid.emplace_back(done.steps, perplexity);
         say("step " + std::to_string(done.steps) + ": perplexity " + std::to_string(perplexity));
-        watch.looked(done.steps, perplexity);
+        watch.looked(done.steps, perplexity, cpu_seconds() - before);
         if (done.best_look < 0 || perplexity < done.valid[static_cast<std::size_t>(done.best_look)].second) {
             done.best_look = static_cast<Index>(done.valid.size()) - 1;
             if (plan.patience > 0) {

@@ -40,6 +40,30 @@ BOOST_AUTO_TEST_CASE(adamw_is_its_formula)
     }
 }
 
+BOOST_AUTO_TEST_CASE(groups_have_rates_and_decays_of_their_own)
+{
+    ThreadPool pool(1);
+    Parameters<double> weights;
+    weights.add("a.weight", {1, 1}).values[0] = 2.0;
+    weights.add("b.weight", {1, 1}).values[0] = 2.0;
+    weights.add("c.skip", {1}).values[0] = 2.0;
+    weights.add("d.weight", {1, 1}).values[0] = 2.0;
+    auto gradient = weights.zeros_like();
+    training::AdamWOptions options{.weight_decay = 0.1, .rate_factors = {{"a.weight", 0.5}, {"d.weight", 0.0}},
+                                   .decays = {{"b.weight", 0.0}, {"c.skip", 0.3}}};
+    training::AdamW<double> adamw(gradient, options);
+    for (auto& entry : gradient) {
+        entry.values[0] = 1.0;
+    }
+    adamw.step(pool, gradient, 0.01, weights);
+    // a first step moves by the rate, whatever the gradient
+    const auto moved = [](double rate, double decay) { return 2.0 * (1.0 - rate * decay) - rate; };
+    BOOST_TEST(std::fabs(weights.at("a.weight").values[0] - moved(0.005, 0.1)) < 1e-9);
+    BOOST_TEST(std::fabs(weights.at("b.weight").values[0] - moved(0.01, 0.0)) < 1e-9);
+    BOOST_TEST(std::fabs(weights.at("c.skip").values[0] - moved(0.01, 0.3)) < 1e-9);
+    BOOST_TEST(weights.at("d.weight").values[0] == 2.0);
+}
+
 BOOST_AUTO_TEST_CASE(schedules_rise_and_end_where_they_should)
 {
     using Shape = training::Schedule::Shape;
