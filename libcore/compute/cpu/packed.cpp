@@ -169,9 +169,7 @@ void finish(const PackedLinear<float>& map, Index slot, Index row, Index column,
     for (Index r = 0; r < sums.rows; ++r) {
         float* const line = sums.row(r);
         if (map.bias != nullptr) {
-            for (Index j = 0; j < sums.cols; ++j) {
-                line[j] += map.bias[column + j];
-            }
+            kernels<float>().axpy(1.0F, map.bias + column, sums.cols, line);
         }
         for (Index j = 0; map.activation != Activation::identity && j < sums.cols; j += piece) {
             activate_block(map.activation, line + j, std::min(piece, sums.cols - j), line + j);
