@@ -1,0 +1,144 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A student against the paper's recipe and against nothing at equal CPU time: perplexity over the teacher's, by minutes.
+#
+#   TEACHER=FOLDER TRAIN=books.npy TEXT=emma.txt RUNS="5 30" MARKS="2 5 10 20 30" CONTEXT=512 BATCH=4 \
+#       MIXER="--mixer multihyena" RATE=2e-3 PRECISION=bf16 SCAVENGE=scavenge.py PYTHON=python3 LAYER_SHARE=0.5 \
+#       WORK=against-the-recipe examples/studies/against-the-recipe.sh
+#
+# Each contender runs once for each of RUNS, CPU minutes that its number of steps is chosen for (a few steps are timed
+# first); at each of MARKS counts the lowest perplexity that any of its runs had told by then. Ours is a closed start
+# with the options MIXER, its CPU time counted, then KL; scratch has random weights of the same shape and the
+# cross-entropy. SCAVENGE is a program that does the paper's two stages with torch: scavenge.py FOLDER --train FILE
+# --valid FILE --length L --batch B --layer-steps N --tune-steps N --eval-every-cpu S --threads 1, a JSON line a look
+# with stage, cpu_s and valid_ppl; without SCAVENGE or TRAIN it is left out. Ours is scored on the first 64 windows of
+# TEXT, scavenge on its first 64 blocks of L + 1 tokens, nearly the same; each is divided by the teacher's perplexity on
+# what it is scored on.
+# WORK receives looks.tsv, table.tsv and against-the-recipe.svg; finished runs are not run again.
+set -euo pipefail
+# shellcheck source=examples/studies/common
+. "$(dirname "$0")/common"
+name=against-the-recipe
+work=${WORK:-$name}
+mkdir -p "$work"
+
+teacher=${TEACHER:-$root/share/teachers/bookworm}
+text=${TEXT:-$root/share/texts/emma-opening.txt}
+context=${CONTEXT:-512} batch=${BATCH:-4} runs=${RUNS:-5 30} rate=${RATE:-2e-3}
+read -r -a mixer <<<"${MIXER-}"
+training_data
+
+dump=("$teacher" "${data[@]:0:2}" --context "$context" --limit "${TOKENS:-100K}")
+[ "${data[0]}" != --sample ] || dump=("$teacher" --sample --context "$context" --limit "${TOKENS:-100K}")
+stage dump teacher-dump -q "${dump[@]}" -t 1
+stage start layer-distill -q "$work/dump.mts" --steps 0 -t 1 "${mixer[@]}"
+
+# tune NAME STEPS OPTIONS...: the log of a run, kept under its name when it is whole
+tune() {
+    local log=$work/$1.jsonl
+    [ -s "$log" ] || {
+        fine-tune -q "$work/start.mts" "${data[@]}" --context "$context" --batch "$batch" --steps "$2" --lr "$rate" \
+            --precision "${PRECISION:-f32}" -t 1 --log "$log.new" "${@:3}" -f -o "$work/$1.mts"
+        mv "$log.new" "$log"
+    }
+}
+# steps NAME MINUTES OPTIONS...: how many fit, from the cost of a few
+steps() {
+    tune "$1.cost" 6 "${@:3}"
+    python3 - "$work/$1.cost.jsonl" "$2" <<'END'
+import json, sys
+cpu = [line["cpu_seconds"] for line in map(json.loads, open(sys.argv[1])) if "loss" in line]
+print(max(10, int(float(sys.argv[2]) * 60 / ((cpu[-1] - cpu[0]) / (len(cpu) - 1)))))
+END
+}
+looks=(--valid "$text")
+for minutes in $runs; do
+    with=(--teacher "$teacher" --loss kl)
+    tune "ours-$minutes" "$(steps ours "$minutes" "${with[@]}")" "${with[@]}" "${looks[@]}"
+    [ "${data[0]}" = --sample ] && with=(--teacher "$teacher") || with=()
+    with+=(--from-scratch --loss ce)
+    tune "scratch-$minutes" "$(steps scratch "$minutes" "${with[@]}")" "${with[@]}" "${looks[@]}"
+done
+
+# scavenge NAME LAYER_STEPS TUNE_STEPS: its lines
+scavenge() {
+    [ -s "$work/$1.lines" ] || {
+        "${PYTHON:-python3}" "$SCAVENGE" "$teacher" --train "$train" --valid "$work/valid.npy" \
+            --length "$context" --batch "${SCAVENGE_BATCH:-$batch}" --layer-steps "$2" --tune-steps "$3" \
+            --eval-every-cpu "${EVERY:-30}" --threads 1 >"$work/lines.new"
+        mv "$work/lines.new" "$work/$1.lines"
+    }
+}
+if [ -n "${SCAVENGE-}" ] && [ -n "${TRAIN-}" ]; then
+    # tokens OUTPUT LENGTH OPTIONS...: rows of ids
+    tokens() {
+        [ -s "$work/$1" ] || teacher-dump -q "$teacher" --context "$2" --batch 1M --show tokens --no-model "${@:3}" |
+            tensor-stream get -q batches.0.tokens - -f -o "$work/$1"
+    }
+    train=$work/train.npy
+    case $TRAIN in
+    *.npy) train=$TRAIN ;;
+    *) tokens train.npy "$context" --text "$TRAIN" ;;
+    esac
+    tokens valid.npy "$((context + 1))" --text "$text" --limit "$((64 * (context + 1)))"
+    for minutes in $runs; do
+        scavenge cost 4 4
+        read -r layer tuned < <(python3 - "$work/cost.lines" "$minutes" "${LAYER_SHARE:-0.5}" <<'END'
+import json, sys
+lines = [line for line in map(json.loads, open(sys.argv[1])) if line["stage"] in ("start", "layer", "tune")]
+layers = [line["cpu_s"] for line in lines if line["stage"] == "layer"]
+seconds, share = 60 * float(sys.argv[2]), float(sys.argv[3])
+a_layer = max(1e-3, layers[-1] - lines[0]["cpu_s"]) / 4       # a step of every layer
+a_tune = max(1e-3, lines[-1]["cpu_s"] - layers[-1]) / 4
+print(max(1, int(share * seconds / a_layer)), max(4, int((1 - share) * seconds / a_tune)))
+END
+        )
+        scavenge "scavenge-$minutes" "$layer" "$tuned"
+    done
+else
+    echo "no scavenge: it needs SCAVENGE and TRAIN"
+fi
+
+of_teacher=$(evaluate -q "$teacher" --text "$text" --context "$context" --limit "$((64 * context))" --json -t 1 |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["results"]["text"]["token_perplexity"]["value"])')
+python3 - "$work" "$of_teacher" "$(cpu dump start)" "${MARKS:-2 5 10 20 30}" "$runs" <<'END'
+import json, os, sys
+work, teacher, start, marks, runs = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), *map(str.split, sys.argv[4:])
+looks = {}
+for run in runs:
+    for name in ("ours", "scratch"):
+        path = "%s/%s-%s.jsonl" % (work, name, run)
+        before = start if name == "ours" else 0.0
+        looks.setdefault(name, []).append([((line["cpu_seconds"] + before) / 60, line["perplexity"] / teacher)
+                                           for line in map(json.loads, open(path)) if "perplexity" in line])
+    path = "%s/scavenge-%s.lines" % (work, run)
+    if os.path.exists(path):
+        lines = [line for line in map(json.loads, open(path)) if "valid_ppl" in line]
+        looks.setdefault("scavenge", []).append([(line["cpu_s"] / 60, line["valid_ppl"] / lines[0]["valid_ppl"])
+                                                 for line in lines[1:]])
+with open(work + "/looks.tsv", "w") as out:
+    for name, all_runs in looks.items():
+        for run, points in zip(runs, all_runs):
+            out.writelines("%s-%s\t%.4f\t%.5f\n" % (name, run, *point) for point in points)
+            with open("%s/%s-%s.tsv" % (work, name, run), "w") as curve:
+                curve.writelines("%.4f\t%.5f\n" % point for point in points)
+with open(work + "/table.tsv", "w") as out:
+    out.write("\t".join(["# CPU minutes", *looks]) + "\n")
+    for mark in marks:
+        best = [min((ratio for points in all_runs for at, ratio in points if at <= float(mark)), default=None)
+                for all_runs in looks.values()]
+        out.write("\t".join([mark, *("-" if x is None else "%.4f" % x for x in best)]) + "\n")
+END
+expand -t 16,28,40 "$work/table.tsv" # perplexity over the teacher's
+curves=
+for run in $runs; do
+    curves+="'$work/ours-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#1f5fa8' t 'ours, $run min', "
+    curves+="'$work/scratch-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#2e8b57' t 'from scratch, $run min', "
+    [ ! -s "$work/scavenge-$run.tsv" ] ||
+        curves+="'$work/scavenge-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#b03030' t 'scavenge, $run min', "
+done
+picture "$work/$name.svg" <<END
+set logscale y; set xlabel "CPU minutes"; set ylabel "perplexity / teacher's"
+set ytics (1, 1.2, 1.5, 2, 3, 5, 10, 20, 50)
+plot $curves 1 lc rgb "#888888" t ""
+END
