@@ -147,7 +147,8 @@ extern const PairAttention pair_attention_avx512;
 const PairAttention* pair_attention([[maybe_unused]] const Operations<float>& ops)
 {
 #if defined(__x86_64__)
-    const bool rounds = dynamic_cast<const CpuOperations<float>&>(ops).operands() == cpu::Operands::bf16;
+    const auto* const own = dynamic_cast<const CpuOperations<float>*>(&ops);      // null: another backend's
+    const bool rounds = own != nullptr && own->operands() == cpu::Operands::bf16;
     return rounds && cpu::level().pairs != nullptr ? &cpu::pair_attention_avx512 : nullptr;
 #else
     return nullptr;

@@ -72,9 +72,9 @@ public:
     virtual PackedMatrix pack(Matrix<const T> w, WeightFormat format) = 0;
 
     /// All these maps in one region of the pool, whatever their sizes, for any number of rows; none may read what
-    /// another writes. Few rows: each weight is read once from memory, eight panels side by side. Many: blocks of
-    /// activations from the second cache. An element is one chain over its steps wherever it stands, so no format's
-    /// bits depend on the batch, the tile or the thread.
+    /// another writes. Few rows: each weight is read once from memory, panels side by side, eight at most and of one
+    /// row four. Many: blocks of activations from the second cache. An element is one chain over its steps wherever it
+    /// stands, so no format's bits depend on the batch, the tile or the thread.
     virtual void linear_packed(std::span<const PackedLinear<T>> maps) = 0;
     void linear_packed(Matrix<const T> x, const PackedMatrix& w, const T* bias, Matrix<T> y)
     {

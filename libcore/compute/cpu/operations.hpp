@@ -50,7 +50,9 @@ template <class T>
 void activate(ThreadPool& pool, Activation f, const T* x, Index n, T* y);
 template <class T>
 void activate_backward(ThreadPool& pool, Activation f, const T* x, const T* dy, Index n, T* dx);
-/// n <= 512 elements on the calling thread
+/// Elements worked on while they are in the first cache.
+inline constexpr Index activation_piece = 512;
+/// n <= activation_piece elements on the calling thread.
 template <class T>
 void activate_block(Activation f, const T* x, Index n, T* y);
 template <class T>

@@ -164,15 +164,14 @@ const std::byte* place_of(const PackedMatrix& w, Index panel, Index step)
 /// What becomes of a block of finished sums.
 void finish(const PackedLinear<float>& map, Index slot, Index row, Index column, Matrix<float> sums)
 {
-    constexpr Index piece = 512;
     const bool moves = map.sink == nullptr && sums.data != map.y.row(row) + column;
     for (Index r = 0; r < sums.rows; ++r) {
         float* const line = sums.row(r);
         if (map.bias != nullptr) {
             kernels<float>().axpy(1.0F, map.bias + column, sums.cols, line);
         }
-        for (Index j = 0; map.activation != Activation::identity && j < sums.cols; j += piece) {
-            activate_block(map.activation, line + j, std::min(piece, sums.cols - j), line + j);
+        for (Index j = 0; map.activation != Activation::identity && j < sums.cols; j += activation_piece) {
+            activate_block(map.activation, line + j, std::min(activation_piece, sums.cols - j), line + j);
         }
         if (moves) {
             std::memcpy(map.y.row(row + r) + column, line, static_cast<std::size_t>(sums.cols) * sizeof(float));

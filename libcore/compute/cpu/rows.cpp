@@ -15,7 +15,7 @@ namespace {
 
 constexpr Index block_rows = 16;         // rows a task: fixed, so partial sums do not depend on the threads
 constexpr Index block_elements = 8192;   // elements a task of elementwise work
-constexpr Index piece = 512;             // elements worked on while they are in the first cache
+constexpr Index piece = activation_piece;
 
 template <class Body>
 void for_blocks(ThreadPool& pool, Index n, Index block, const Body& body)
@@ -189,7 +189,8 @@ void differentiate_block(Activation f, const T* x, const T* dy, Index n, T* dx)
 template <class T>
 void activate_block(Activation f, const T* x, Index n, T* y)
 {
-    T work[piece] = {};
+    STILLHOUSE_CHECK(n <= activation_piece);
+    T work[activation_piece] = {};
     switch (f) {
     case Activation::gelu_erf:
         for (Index i = 0; i < n; ++i) {
