@@ -32,7 +32,8 @@ for line in (work / "rows.txt").read_text().splitlines():
         "fit_error": median_of(name, "error"), "fit_bound": median_of(name, "bound"),
         "perplexity": by_teacher["token_perplexity"], "over_teacher": by_teacher["against"]["perplexity_ratio"],
         "kl_teacher": by_teacher["against"]["kl"], "over_convolution": ratio,
-        "kl_convolution": by_exact["against"]["kl"], "agreement": by_exact["against"]["agreement"], "tokens": by_teacher["tokens"]})
+        "kl_convolution": by_exact["against"]["kl"], "agreement": by_exact["against"]["agreement"],
+        "tokens": by_teacher["tokens"]})
     exact[source] = convolution
 
 families = list(dict.fromkeys(row["family"] for row in rows))
