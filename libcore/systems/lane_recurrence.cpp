@@ -191,7 +191,10 @@ void LaneTable<T>::scan(Index block, const T* u, Index length, T* state, T* y) c
         for (Index t = 0; t < length; ++t) {
             alignas(64) T own[lane_count];
             for (Index l = 0; l < lane_count; ++l) {
-                own[l] = late[l] == 0 ? u[t * lane_count + l] : past[(late[l] - 1) * lane_count + l];
+                own[l] = u[t * lane_count + l];
+                if (late[l] > 0) {               // `past` may be doubles within an array of floats
+                    std::memcpy(&own[l], past + (late[l] - 1) * lane_count + l, sizeof(T));
+                }
             }
             kernels.taps(taps_, fir, u + t * lane_count, 1, past, fed + t * lane_count, y + t * lane_count);
             std::copy_n(own, lane_count, fed + t * lane_count);
