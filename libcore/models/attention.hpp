@@ -28,14 +28,13 @@ public:
     AttentionCache(AttentionGeometry geometry, Index batch);
 
     Index batch() const { return static_cast<Index>(sequences_.size()); }
-    Index position(Index sequence) const { return at(sequence).position; }   // tokens that it has seen
+    Index position(Index sequence) const override { return at(sequence).position; }
     Index common_position() const;                             // of all sequences, which must agree
     Index bytes_per_sequence() const override;                 // of the longest
     std::vector<std::byte> save() const override;
     void load(const std::vector<std::byte>& bytes) override;
     void select(const std::vector<Index>& sequences) override;
     void take(Index to, const MixerState& other, Index from) override;
-    bool mixes_lengths() const override { return true; }
 
     /// Stores the rotated k and v [batch, length, key_width] of the next tokens.
     void append(compute::Operations<T>& ops, Sequences<const T> k, Sequences<const T> v);

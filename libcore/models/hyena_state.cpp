@@ -11,6 +11,7 @@ namespace stillhouse::models {
 namespace {
 
 constexpr Index version = 2;
+constexpr Index most_tokens = Index{1} << 40;        // of a text: numbers of rows above it are none
 
 void append(std::vector<std::byte>& bytes, const void* from, std::size_t size)
 {
@@ -44,17 +45,6 @@ struct Source {
         return value;
     }
 };
-
-/// Rows of one sequence into an array that may be longer: those of tokens, or of outlooks from `position` on. What else
-/// is copied is overwritten before it is read.
-template <class History>
-void copy_rows(const History& from, Index from_sequence, Index position, History& to, Index to_sequence)
-{
-    const Index first = from.outlook ? position : 0;
-    for (Index i = 0; i < from.rows; ++i) {
-        std::copy_n(from.row(from_sequence, first + i), from.width, to.row(to_sequence, first + i));
-    }
-}
 
 }  // namespace
 
@@ -142,8 +132,8 @@ void HyenaState<T>::load(const std::vector<std::byte>& bytes)
     source.read(saved_positions.data(), saved_positions.size() * sizeof(Index));
     Index most = 0;
     for (const Index position : saved_positions) {
-        if (position < 0) {
-            refuse("tokens seen", position, 0);
+        if (position < 0 || position > most_tokens) {
+            refuse("tokens seen", position, std::clamp<Index>(position, 0, most_tokens));
         }
         most = std::max(most, position);
     }
@@ -180,6 +170,11 @@ void HyenaState<T>::load(const std::vector<std::byte>& bytes)
             const auto* first = bytes.data() + source.at;
             (*cache)->load({first, first + size});
             source.at += static_cast<std::size_t>(size);
+            for (Index b = 0; b < batch_; ++b) {
+                if (const Index found = (*cache)->position(b); found != saved_positions[static_cast<std::size_t>(b)]) {
+                    refuse("tokens that attention has seen", found, saved_positions[static_cast<std::size_t>(b)]);
+                }
+            }
         }
     }
     if (source.at != bytes.size()) {
@@ -235,7 +230,6 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
             part->data = std::move(larger);
         }
     }
-    positions[static_cast<std::size_t>(to)] = source.position(from);
     for (auto list : {&HyenaState::late, &HyenaState::modes}) {
         for (std::size_t i = 0; i < (this->*list).size(); ++i) {
             Part& part = (this->*list)[i];
@@ -246,10 +240,13 @@ void HyenaState<T>::take(Index to, const MixerState& other, Index from)
     }
     std::copy_n(source.past_z.of(from), past_z.each, past_z.of(to));
     std::copy_n(source.past_x.of(from), past_x.each, past_x.of(to));
-    if (source.rows() > 0) {
-        reserve(source.rows());
+    positions[static_cast<std::size_t>(to)] = 0;         // whoever was there is not moved any more
+    if (source.position(from) > 0) {
+        reserve(source.position(from));
     }
+    positions[static_cast<std::size_t>(to)] = source.position(from);
     for (std::size_t i = 0; i < history.size(); ++i) {
+        std::fill_n(history[i].part.of(to), history[i].part.each, T(0));
         copy_rows(source.history[i], from, source.position(from), history[i], to);
     }
     const auto take_cache = [&](std::optional<AttentionCache<T>>& cache, const std::optional<AttentionCache<T>>& of) {
@@ -279,6 +276,18 @@ Index HyenaState<T>::rows_of(const History& one, Index rows) const
         return rows;
     }
     return rows > online.front().base() ? rows / 2 : 0;
+}
+
+/// Rows of one sequence into zeros, of an array that may be of another length: inputs as far back as there are, and
+/// outlooks. What else stands there is of no token, or of a sequence that had the place before.
+template <class T>
+void HyenaState<T>::copy_rows(const History& from, Index from_sequence, Index position, History& to,
+                              Index to_sequence) const
+{
+    const Index end = online.front().outlook_end(position);
+    for (Index t = from.outlook ? position : std::max<Index>(0, end - from.rows); t < end; ++t) {
+        std::copy_n(from.row(from_sequence, t), from.width, to.row(to_sequence, t));
+    }
 }
 
 template <class T>

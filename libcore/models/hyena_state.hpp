@@ -69,11 +69,10 @@ public:
     void load(const std::vector<std::byte>& bytes) override;
     void select(const std::vector<Index>& sequences) override;
     void take(Index to, const MixerState& other, Index from) override;
-    bool mixes_lengths() const override { return true; }
 
     Execution execution() const { return execution_; }
     Index batch() const { return batch_; }
-    Index position(Index sequence) const { return positions[static_cast<std::size_t>(sequence)]; }
+    Index position(Index sequence) const override { return positions[static_cast<std::size_t>(sequence)]; }
     Index longest() const;
     Index rows() const { return history.empty() ? 0 : history.front().rows; }
 
@@ -103,6 +102,7 @@ private:
     std::vector<const Part*> parts() const;
     Index rows_for(Index tokens) const;
     Index rows_of(const History& one, Index rows) const;
+    void copy_rows(const History& from, Index from_sequence, Index position, History& to, Index to_sequence) const;
 
     Execution execution_;
     Index batch_;

@@ -30,10 +30,10 @@ public:
     virtual void load(const std::vector<std::byte>& bytes) = 0;   // Error{bad_data} when it does not fit
     virtual void select(const std::vector<Index>& sequences) = 0; // keep these rows of the batch, in this order
     /// Sequence `from` of another state of the same mixer and execution takes the place of sequence `to`, or with `to`
-    /// equal to the batch joins behind the last. Only step may follow where lengths then differ.
+    /// equal to the batch joins behind the last. Only step may follow where lengths then differ. Nothing remains of who
+    /// was there: taken into a state of one sequence and saved, it is the same bytes whatever was beside it.
     virtual void take(Index to, const MixerState& other, Index from) = 0;
-    /// May sequences that have seen different numbers of tokens be stepped together?
-    virtual bool mixes_lengths() const = 0;
+    virtual Index position(Index sequence) const = 0;        // tokens that it has seen
 };
 
 /// How the long convolutions of a mixer are run token by token. `attention` mixers use their cache in every mode.

@@ -63,6 +63,15 @@ Index OnlineFilters<T>::reach(Index i) const
 }
 
 template <class T>
+Index OnlineFilters<T>::outlook_end(Index position) const
+{
+    if (position <= base_) {
+        return position;
+    }
+    return position <= most_ ? power_above(position) : (position + most_ - 1) / most_ * most_;
+}
+
+template <class T>
 Index OnlineFilters<T>::piece(Index position, Index remaining) const
 {
     if (const Index within = position % base_; within != 0) {

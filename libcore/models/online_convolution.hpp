@@ -33,6 +33,9 @@ public:
     Index most_rows() const { return 2 * most_; }
     /// 2^e of token i, a multiple of the base.
     Index reach(Index i) const;
+    /// Past inputs have been added to the outputs of tokens from `position` up to here, when `position` tokens are
+    /// known and nothing has begun with the next.
+    Index outlook_end(Index position) const;
     /// Tokens of the next piece: to the end of a block, or an aligned power of two, or less than a block at its begin.
     Index piece(Index position, Index remaining) const;
 

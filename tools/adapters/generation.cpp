@@ -37,14 +37,6 @@ private:
     std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Can the sequences of this state be at different places of their texts?
-bool mixes_lengths(const NetworkState& state)
-{
-    return std::all_of(state.layers.begin(), state.layers.end(), [](const auto& layer) {
-        return layer->mixes_lengths();
-    });
-}
-
 void select(NetworkState& state, const std::vector<Index>& rows)
 {
     if (static_cast<Index>(rows.size()) == state.batch) {
@@ -263,16 +255,11 @@ SavedState Generator<T>::keep(const Row& row, const NetworkState& state, Index p
     kept.add(row.prompt->ids.data(), static_cast<Index>(row.prompt->ids.size()));
     // Up to where the state has come: a stop text or an end that was drawn is not in it.
     kept.add(row.result.ids.data(), row.seen - kept.count);
-    if (state.batch == 1) {
-        for (const auto& layer : state.layers) {
-            kept.layers.push_back(layer->save());
-        }
-    } else {
-        NetworkState alone = network_.start(1, options_.execution);
-        take(alone, 0, state, place);
-        for (const auto& layer : alone.layers) {
-            kept.layers.push_back(layer->save());
-        }
+    // In a state of its own nothing is left of who was beside or before it.
+    NetworkState alone = network_.start(1, options_.execution);
+    take(alone, 0, state, place);
+    for (const auto& layer : alone.layers) {
+        kept.layers.push_back(layer->save());
     }
     kept.logits.assign(logits, logits + network_.config().vocabulary);
     return kept;
@@ -351,7 +338,14 @@ void Generator<T>::begin_together(Run& run, const std::vector<const Prompt*>& pr
         STILLHOUSE_CHECK(n == 1 && !by_filters && from->layers.size() == state.layers.size() &&
                          static_cast<Index>(from->logits.size()) == vocabulary);
         for (std::size_t i = 0; i < state.layers.size(); ++i) {
-            with_context("layer " + std::to_string(i), [&] { state.layers[i]->load(from->layers[i]); });
+            with_context("layer " + std::to_string(i), [&] {
+                state.layers[i]->load(from->layers[i]);
+                if (const Index seen = state.layers[i]->position(0); seen != from->count) {
+                    throw_error(ErrorCode::bad_data, "the saved state has seen " + std::to_string(seen) +
+                                                         " tokens, but its text has " + std::to_string(from->count) +
+                                                         "; generate it anew");
+                }
+            });
         }
         state.position = from->count;
         std::transform(from->logits.begin(), from->logits.end(), logits.begin(),
@@ -413,16 +407,13 @@ template <class T>
 void Generator<T>::begin(Run& run, Waiting& waiting)
 {
     const auto under_way = [&] { return static_cast<Index>(run.rows.size() - run.free.size()); };
-    const bool mixes = run.state && mixes_lengths(*run.state);
-    const Index most = run.receiver.save && run.state && !mixes ? 1 : options_.batch;
-    while (!waiting.empty() && under_way() < most && (mixes || under_way() == 0)) {
+    while (!waiting.empty() && under_way() < options_.batch) {
         run.control.throw_if_stopped();
         const Prompt* first = waiting.front();
         const Index length = std::max<Index>(1, static_cast<Index>(first->ids.size()));
-        Index room = std::min(most - under_way(), std::max<Index>(1, prefill_tokens / std::min(length, prefill_piece)));
+        Index in_sight = options_.batch - under_way();
+        Index room = std::min(in_sight, std::max<Index>(1, prefill_tokens / std::min(length, prefill_piece)));
         room = first->from != nullptr ? 1 : room;
-        // Where lengths cannot be mixed, those of one length are looked for further away.
-        Index in_sight = mixes ? most - under_way() : 8 * options_.batch;
         std::vector<const Prompt*> together;
         for (auto next = waiting.begin();
              next != waiting.end() && in_sight > 0 && static_cast<Index>(together.size()) < room; --in_sight) {
@@ -435,9 +426,6 @@ void Generator<T>::begin(Run& run, Waiting& waiting)
             }
         }
         begin_together(run, together);
-        if (!mixes) {
-            return;
-        }
     }
 }
 
@@ -489,8 +477,8 @@ void Generator<T>::step(Run& run)
     stats_.stepped_tokens += n;
     stats_.state_bytes = std::max(stats_.state_bytes, run.state->bytes_per_sequence());
     for (Index i = 0; i < n; ++i) {
-        if (finish_drawn(run, run.rows[static_cast<std::size_t>(i)], *run.state, i,
-                         run.logits.data() + i * vocabulary)) {
+        const T* const logits = run.logits.size() > 0 ? run.logits.data() + i * vocabulary : nullptr;
+        if (finish_drawn(run, run.rows[static_cast<std::size_t>(i)], *run.state, i, logits)) {
             run.free.push_back(i);
         }
     }
@@ -505,7 +493,6 @@ void Generator<T>::run(const std::vector<Prompt>& prompts, const Receiver& recei
         waiting.push_back(&prompt);
     }
     Run run{receiver, control, {}, {}, {}, {}, {}, {}, 0};
-    run.state = network_.start(1, options_.execution);   // tells whether lengths can be mixed; nobody is in it
     for (;;) {
         control.throw_if_stopped();
         begin(run, waiting);

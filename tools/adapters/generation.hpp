@@ -98,9 +98,8 @@ public:
         std::function<void(Index prompt, SavedState)> save;
     };
 
-    /// Continues every prompt; `each` and `save` are told as soon as one is at its end, whatever its place. Where the
-    /// mixers can step sequences of different lengths together, the next prompt begins as soon as another ends; else
-    /// prompts of one length form a batch. A text depends neither on the batch nor on its neighbours.
+    /// Continues every prompt; `each` and `save` are told as soon as one is at its end, whatever its place; the next
+    /// prompt begins as soon as another ends. Neither a text nor a state depends on the batch or on its neighbours.
     void run(const std::vector<Prompt>& prompts, const Receiver& receiver, const Control& control);
 
     const GenerationStats& stats() const { return stats_; }

@@ -43,6 +43,14 @@ for a, b in zip(open("first.jsonl"), open("second.jsonl")):
 END
 done
 
+# The bytes of a state do not depend on who was beside it, nor on who had its place before.
+printf 'It was\n%s\nThe sea and the\nA\n' "$(seq -s ' ' 400)" >uneven
+for batch in 1 2 3; do
+    generate -q plain.mts --mode exact -n 5 --prompts-file uneven --save-state state$batch.mts --batch $batch -f -o x
+done
+cmp state1.mts state2.mts
+cmp state1.mts state3.mts
+
 refused() { ! "$@" 2>refused; [ "$(wc -l <refused)" = 1 ]; cat refused; }
 refused generate -q plain.mts -n 5 --load-state state.mts --precision f64
 refused generate -q plain.mts -n 5 --load-state state.mts --precision bf16 --head-precision int8

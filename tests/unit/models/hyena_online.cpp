@@ -126,7 +126,6 @@ BOOST_AUTO_TEST_CASE(states_move)
                                           wanted.data() + 600 * width));
 
                     // the same text from its beginning beside it, and a third that joins
-                    BOOST_TEST(cut->mixes_lengths());
                     const auto batch = mixer->start(2, execution);
                     batch->take(1, *cut, 0);
                     const auto late = mixer->start(1, execution);
