@@ -171,8 +171,15 @@ HyenaMixer<T>::HyenaMixer(const NetworkConfig& config, Index layer, const Parame
 template <class T>
 void HyenaMixer<T>::refresh(Operations& ops)
 {
-    for (auto& plan : plans_) {
-        plan.reset();
+    {
+        const std::lock_guard lock(derived_);
+        for (auto& plan : plans_) {
+            plan.reset();
+        }
+        for (auto& exact : exact_) {
+            exact.reset();
+        }
+        hand_over_.reset();
     }
     if (filter_ == nullptr) {
         return;

@@ -31,6 +31,10 @@ namespace stillhouse::models {
 template <class T>
 std::unique_ptr<Mixer<T>> make_hyena_mixer(const NetworkConfig& config, Index layer, const Parameters<T>& weights);
 
+/// Numbers that exact_original or exact_modes keeps of the past inputs of a sequence of so many tokens, as above; none
+/// where the mixer is attention or `linear`.
+Index past_numbers(const NetworkConfig& config, Index layer, Execution execution, Index tokens);
+
 /// Names and shapes of its weights, kept heads' attention rows included, in the order of the manual.
 std::vector<WeightShape> hyena_weights(const NetworkConfig& config, Index layer);
 

@@ -5,6 +5,7 @@
 #include "libcore/models/hyena_strip.hpp"
 
 #include <algorithm>
+#include <bit>
 
 namespace stillhouse::models {
 
@@ -40,6 +41,23 @@ Index heads_base(Index width)
 }
 
 }  // namespace
+
+Index past_numbers(const NetworkConfig& config, Index layer, Execution execution, Index tokens)
+{
+    const MixerConfig& mixer = config.mixers.at(static_cast<std::size_t>(layer));
+    if (execution == Execution::recurrent || mixer.kind == MixerKind::attention || mixer.kind == MixerKind::linear) {
+        return 0;
+    }
+    const auto power_above = [](Index x) { return static_cast<Index>(std::bit_ceil(static_cast<std::uint64_t>(x))); };
+    const bool wide = mixer.head_width > 1;
+    const Index base = wide ? heads_base(mixer.head_width) : chain_base;
+    Index rows = std::max(power_above(std::max<Index>(tokens, 1)), base);
+    if (execution == Execution::exact_original) {
+        rows = std::min(rows, 2 * std::max(base, power_above(mixer.filter_length)));
+    }
+    const Index n = mixer.channels - static_cast<Index>(mixer.kept_heads.size()) * config.head_dim;
+    return wide ? 2 * rows * n + (rows > base ? rows / 2 * n * mixer.head_width : 0) : (mixer.order - 1) * rows * n;
+}
 
 template <class T>
 std::shared_ptr<const HyenaPlan<T>> HyenaMixer<T>::make_plan(bool recurrent) const
@@ -93,11 +111,14 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
     state->past_x = state->make(std::max<Index>(mixer_.taps - 1, 0) * width_);
     const bool linear = mixer_.kind == MixerKind::linear;
     const bool recurrent = !linear && execution == Execution::recurrent;
-    auto& plan = plans_[recurrent ? 1 : 0];
-    if (plan == nullptr) {
-        plan = make_plan(recurrent);
+    {
+        const std::lock_guard lock(derived_);
+        auto& plan = plans_[recurrent ? 1 : 0];
+        if (plan == nullptr) {
+            plan = make_plan(recurrent);
+        }
+        state->plan = plan;
     }
-    state->plan = plan;
     if (linear || recurrent) {
         const Index rings = wide() ? 1 : convolutions();   // N > 1: of k, since the window keeps the v
         for (Index i = 0; i < rings && delay() > 0; ++i) {
@@ -107,7 +128,7 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
     if (linear) {
         state->modes.push_back(state->make(n_ * mixer_.head_width));
     }
-    for (const auto& recurrence : plan->recurrences) {
+    for (const auto& recurrence : state->plan->recurrences) {
         state->modes.push_back(state->make(recurrence.blocks() * recurrence.state_size()));
     }
     if (!linear && !recurrent) {
@@ -123,32 +144,52 @@ std::unique_ptr<MixerState> HyenaMixer<T>::start(Index batch, Execution executio
 }
 
 template <class T>
-void HyenaMixer<T>::start_exact(HyenaState<T>& state) const
+std::shared_ptr<HyenaExact<T>> HyenaMixer<T>::make_exact(Execution execution) const
 {
+    auto exact = std::make_shared<HyenaExact<T>>();
     const Index width = mixer_.head_width;
     if (wide()) {
         std::vector<Index> filter_of(static_cast<std::size_t>(n_ * width));
         for (std::size_t i = 0; i < filter_of.size(); ++i) {
             filter_of[i] = head_filter_[i / static_cast<std::size_t>(width * width)];
         }
-        state.online.emplace_back(filter_of, width * width, heads_base(width));
-        state.history.push_back({state.make(0), n_, 0, false});
-        state.history.push_back({state.make(0), n_, 0, false});
-        state.history.push_back({state.make(0), n_ * width, 0, true});
+        exact->online.emplace_back(filter_of, width * width, heads_base(width));
     } else {
         for (Index g = 0; g < convolutions(); ++g) {
-            state.online.emplace_back(filter_of_, n_, chain_base);
-            state.history.push_back({state.make(0), n_, 0, false});
+            exact->online.emplace_back(filter_of_, n_, chain_base);
         }
     }
-    if (state.execution() == Execution::exact_modes) {
-        state.filters = std::make_shared<HyenaFilters<T>>(modal_filters(mixer_, layer_, *weights_));
-        return;                                              // responses grow with the sequence
+    if (execution == Execution::exact_modes) {
+        exact->filters = modal_filters(mixer_, layer_, *weights_);
+        return exact;                                        // responses grow with the sequence
     }
     for (Index g = 0; g < convolutions(); ++g) {
-        state.online[static_cast<std::size_t>(g)].set_responses(filters(g, mixer_.filter_length), true);
+        const Matrix<const T> h = filters(g, mixer_.filter_length);
+        exact->online[static_cast<std::size_t>(g)].set_responses(h, true);
+        keep_near_lags(*exact, g, h);
     }
-    keep_near_lags(state);
+    return exact;
+}
+
+template <class T>
+void HyenaMixer<T>::start_exact(HyenaState<T>& state) const
+{
+    {
+        const std::lock_guard lock(derived_);
+        auto& exact = exact_[state.execution() == Execution::exact_modes ? 1 : 0];
+        if (exact == nullptr) {
+            exact = make_exact(state.execution());
+        }
+        state.exact = exact;
+    }
+    state.online = state.exact->online;
+    const std::size_t inputs = wide() ? 2 : state.online.size();
+    for (std::size_t i = 0; i < inputs; ++i) {
+        state.history.push_back({state.make(0), n_, 0, false});
+    }
+    if (wide()) {
+        state.history.push_back({state.make(0), n_ * mixer_.head_width, 0, true});
+    }
 }
 
 /// Strips of channels of sequences, handed out so that each task reads long runs: body(first strip, end, first

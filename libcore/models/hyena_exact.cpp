@@ -19,23 +19,21 @@ constexpr Index direct_tokens = 32;     // of a piece: below that sums are cheap
 
 }  // namespace
 
-/// The first lags of each convolution as rows of all channels.
+/// The first lags of convolution g, which are the same whatever the length of its responses h, as rows of all channels.
 template <class T>
-void HyenaMixer<T>::keep_near_lags(HyenaState<T>& state) const
+void HyenaMixer<T>::keep_near_lags(HyenaExact<T>& exact, Index g, Matrix<const T> h) const
 {
-    if (wide() || !state.near_lags.empty()) {
+    if (wide() || static_cast<Index>(exact.near_lags.size()) > g) {
         return;
     }
-    for (OnlineFilters<T>& online : state.online) {
-        const Matrix<const T> h = online.responses();
-        Buffer<T> rows(online.base() * n_);
-        for (Index lag = 0; lag < std::min(online.base(), h.cols); ++lag) {
-            for (Index c = 0; c < n_; ++c) {
-                rows[lag * n_ + c] = h(filter_of_[static_cast<std::size_t>(c)], lag);
-            }
+    const Index base = exact.online[static_cast<std::size_t>(g)].base();
+    Buffer<T> rows(base * n_);
+    for (Index lag = 0; lag < std::min(base, h.cols); ++lag) {
+        for (Index c = 0; c < n_; ++c) {
+            rows[lag * n_ + c] = h(filter_of_[static_cast<std::size_t>(c)], lag);
         }
-        state.near_lags.push_back(std::move(rows));
     }
+    exact.near_lags.push_back(std::move(rows));
 }
 
 /// Responses that reach as far as `tokens` tokens need.
@@ -53,15 +51,20 @@ void HyenaMixer<T>::extend_responses(Operations& ops, Index tokens, HyenaState<T
     while (lags < tokens) {
         lags *= 2;
     }
+    HyenaExact<T>& exact = *state.exact;
+    const std::lock_guard lock(exact.lock);
+    Buffer<T>& h = exact.responses[lags];
     const Index all = convolutions() * mixer_.filters;
-    Buffer<T> h(all * lags);
-    modal_responses(*state.filters, ops.pool(), Matrix<T>(h.data(), all, lags));
-    state.responses = std::move(h);
-    for (Index g = 0; g < convolutions(); ++g) {
-        state.online[static_cast<std::size_t>(g)].set_responses(
-            Matrix<const T>(state.responses.data() + g * mixer_.filters * lags, mixer_.filters, lags), false);
+    if (h.empty()) {
+        Buffer<T> made(all * lags);
+        modal_responses(exact.filters, ops.pool(), Matrix<T>(made.data(), all, lags));
+        h = std::move(made);
     }
-    keep_near_lags(state);
+    for (Index g = 0; g < convolutions(); ++g) {
+        const Matrix<const T> rows(h.data() + g * mixer_.filters * lags, mixer_.filters, lags);
+        state.online[static_cast<std::size_t>(g)].set_responses(rows, false);
+        keep_near_lags(exact, g, rows);
+    }
 }
 
 /// Adds what the last inputs of a sequence, at a token where a block begins, do to the next outputs of convolution g.
@@ -138,7 +141,7 @@ void HyenaMixer<T>::convolve_piece(Operations& ops, Index g, Index b, Index now,
         return;
     }
     const StripKernels<T>& kernels = strip_kernels<T>();
-    const T* const lags = state.near_lags[static_cast<std::size_t>(g)].data();
+    const T* const lags = state.exact->near_lags[static_cast<std::size_t>(g)].data();
     const Index strips = (n_ + strip - 1) / strip;
     const Index tasks = std::clamp<Index>(strips * length * (within + length) / 256, 1, strips);
     ops.pool().for_each(tasks, [&](Index task) {
@@ -270,7 +273,7 @@ void HyenaMixer<T>::convolve_exactly(Operations& ops, const T* z, Sequences<T> c
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
-    template void HyenaMixer<T>::keep_near_lags(HyenaState<T>&) const;                                                \
+    template void HyenaMixer<T>::keep_near_lags(HyenaExact<T>&, Index, Matrix<const T>) const;                        \
     template void HyenaMixer<T>::convolve_exactly(Operations&, const T*, Sequences<T>, HyenaState<T>&) const;
 STILLHOUSE_INSTANTIATE(float)
 STILLHOUSE_INSTANTIATE(double)

@@ -187,6 +187,38 @@ void missing_response(const systems::LaneRecurrence<T>& recurrence, Index signal
 
 }  // namespace
 
+/// What a hand-over computes from the weights alone.
+template <class T>
+struct HyenaHandOver {
+    std::vector<std::vector<FreeResponses>> free;    // of each convolution, by table
+    Buffer<T> missing;                               // [convolutions, F, lags]: what recurrences lack of the filters
+};
+
+template <class T>
+std::shared_ptr<const HyenaHandOver<T>> HyenaMixer<T>::make_hand_over(Operations& ops, const HyenaPlan<T>& plan) const
+{
+    auto made = std::make_shared<HyenaHandOver<T>>();
+    const Index lags = mixer_.filter_length;
+    const Index width = mixer_.head_width;
+    const Index head_blocks = (width * width + lanes - 1) / lanes;
+    made->missing = Buffer<T>(convolutions() * mixer_.filters * lags);
+    for (std::size_t g = 0; g < plan.recurrences.size(); ++g) {
+        const auto& recurrence = plan.recurrences[g];
+        made->free.push_back(all_free_responses(ops.pool(), recurrence, std::clamp<Index>(lags, 1, horizon)));
+        const Matrix<const T> h = filters(static_cast<Index>(g), lags);
+        const auto& owner = wide() ? head_filter_ : filter_of_;
+        ops.pool().for_each(mixer_.filters, [&](Index f) {
+            const auto found = std::find(owner.begin(), owner.end(), f) - owner.begin();
+            if (found < static_cast<Index>(owner.size())) {
+                missing_response(recurrence, wide() ? found * head_blocks * lanes : static_cast<Index>(found), delay(),
+                                 h.row(f), lags,
+                                 made->missing.data() + (static_cast<Index>(g) * mixer_.filters + f) * lags);
+            }
+        });
+    }
+    return made;
+}
+
 template <class T>
 std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const MixerState& exact) const
 {
@@ -220,20 +252,13 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
     const Index length = std::clamp<Index>(mixer_.filter_length, 1, horizon);
     const Index lags = mixer_.filter_length;
     const Index head_blocks = (signals + lanes - 1) / lanes;
-    std::vector<std::vector<FreeResponses>> free;
-    Buffer<T> missing(convolutions() * mixer_.filters * lags);
-    for (std::size_t g = 0; g < to.plan->recurrences.size(); ++g) {
-        const auto& recurrence = to.plan->recurrences[g];
-        free.push_back(all_free_responses(ops.pool(), recurrence, length));
-        const auto& owner = wide() ? head_filter_ : filter_of_;
-        ops.pool().for_each(mixer_.filters, [&](Index f) {
-            const auto found = std::find(owner.begin(), owner.end(), f) - owner.begin();
-            if (found < static_cast<Index>(owner.size())) {
-                missing_response(recurrence, wide() ? found * head_blocks * lanes : static_cast<Index>(found), delay(),
-                                 from.online[g].responses().row(f), lags,
-                                 missing.data() + (static_cast<Index>(g) * mixer_.filters + f) * lags);
-            }
-        });
+    std::shared_ptr<const HyenaHandOver<T>> derived;
+    {
+        const std::lock_guard lock(derived_);
+        if (hand_over_ == nullptr) {
+            hand_over_ = make_hand_over(ops, *to.plan);
+        }
+        derived = hand_over_;
     }
     for (Index b = 0; b < from.batch(); ++b) {
         const Index now = from.position(b);
@@ -246,8 +271,8 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
             for (Index t = std::max<Index>(0, now - delay()); t < now; ++t) {        // on their way to the recurrence
                 std::copy_n(from.history[g].row(b, t), n_, to.late[g].of(b) + t % delay() * n_);
             }
-            const Matrix<const T> h(missing.data() + static_cast<Index>(g) * mixer_.filters * lags, mixer_.filters,
-                                    lags);
+            const Matrix<const T> h(derived->missing.data() + static_cast<Index>(g) * mixer_.filters * lags,
+                                    mixer_.filters, lags);
             for (Index group = 0; group < groups; ++group) {
                 Scratch<T> memory(2 * (known + length) * signals);
                 const Sequences<T> u(memory.data(), 1, known + length, signals);
@@ -270,7 +295,7 @@ std::unique_ptr<MixerState> HyenaMixer<T>::hand_over(Operations& ops, const Mixe
                     }
                 });
                 ops.convolve_tokens(u, h, filter_of.data(), y);
-                fit_states(ops.pool(), recurrence, free[g], group * head_blocks,
+                fit_states(ops.pool(), recurrence, derived->free[g], group * head_blocks,
                            Matrix<const T>(u.data, known, signals), delay(),
                            Matrix<const T>(y.token(0, known), length, signals),
                            to.modes[g].of(b) + group * head_blocks * recurrence.state_size());

@@ -10,6 +10,7 @@
 #include "libcore/systems/lane_kernels.hpp"
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -42,6 +43,10 @@ template <class T>
 class HyenaState;
 template <class T>
 struct HyenaPlan;
+template <class T>
+struct HyenaExact;
+template <class T>
+struct HyenaHandOver;
 
 /// Width of the layer D, channels E of c, of which n are convolved and the rest are kept heads; heads of width N.
 template <class T>
@@ -99,6 +104,7 @@ private:
 
     // hyena_decode.cpp
     std::shared_ptr<const HyenaPlan<T>> make_plan(bool recurrent) const;
+    std::shared_ptr<HyenaExact<T>> make_exact(Execution execution) const;
     void start_exact(HyenaState<T>& state) const;
     template <class Body>
     void for_strips(ThreadPool& pool, Index batch, Index length, const Body& body) const;
@@ -112,7 +118,7 @@ private:
     void attend(Operations& ops, Sequences<const T> x, T* z, const T* v, HyenaState<T>& state, bool decode,
                 Matrix<T> features) const;
 
-    // hyena_memory.cpp
+    // hyena_heads_decode.cpp
     T window_value(const HyenaState<T>& state, Index sequence, Index now, Index channel) const;
     void feed_head(const T* z, Sequences<const T> c, HyenaState<T>& state, Index b, Index m, Index first, Index length,
                    T* fed_k, T* fed_v) const;
@@ -120,7 +126,7 @@ private:
     void heads_linear(Operations& ops, const T* z, Sequences<T> c, HyenaState<T>& state) const;
 
     // hyena_exact.cpp
-    void keep_near_lags(HyenaState<T>& state) const;
+    void keep_near_lags(HyenaExact<T>& exact, Index g, Matrix<const T> h) const;
     void extend_responses(Operations& ops, Index tokens, HyenaState<T>& state) const;
     void look_ahead(Operations& ops, Index g, Index b, Index now, HyenaState<T>& state) const;
     void convolve_piece(Operations& ops, Index g, Index b, Index now, Matrix<const T> u, T* y,
@@ -128,6 +134,9 @@ private:
     void chain_exact(Operations& ops, Index b, const T* z, Sequences<T> c, HyenaState<T>& state) const;
     void heads_exact(Operations& ops, Index b, const T* z, Sequences<T> c, HyenaState<T>& state) const;
     void convolve_exactly(Operations& ops, const T* z, Sequences<T> c, HyenaState<T>& state) const;
+
+    // hyena_hand_over.cpp
+    std::shared_ptr<const HyenaHandOver<T>> make_hand_over(Operations& ops, const HyenaPlan<T>& plan) const;
 
     Index layer_;
     Index width_;                             // D
@@ -147,7 +156,11 @@ private:
     std::optional<SoftmaxAttention<T>> window_, kept_;
     std::unique_ptr<Filter<T>> filter_;
     Buffer<T> h_;                             // [(order - 1) * filters, filter_length]
-    mutable std::shared_ptr<const HyenaPlan<T>> plans_[2];   // of exact and recurrent executions, until refresh
+    // Until refresh, shared by the states of all prompts: made when the first asks.
+    mutable std::mutex derived_;
+    mutable std::shared_ptr<const HyenaPlan<T>> plans_[2];      // of exact and recurrent executions
+    mutable std::shared_ptr<HyenaExact<T>> exact_[2];           // of exact_original and exact_modes
+    mutable std::shared_ptr<const HyenaHandOver<T>> hand_over_;
 };
 
 }  // namespace stillhouse::models

@@ -7,7 +7,9 @@
 #include "libcore/models/online_convolution.hpp"
 #include "libcore/systems/recurrence_bank.hpp"
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -37,6 +39,16 @@ struct HyenaPlan {
     Buffer<T> opening;                                    // [strips, gates, 1 + short_taps, 16]: bias, lags
     Buffer<T> skips;                                      // of each convolution [strips, 16]
     std::vector<systems::LaneRecurrence<T>> recurrences;  // of each convolution; N > 1: of all k_i v_j of all heads
+};
+
+/// What exact executions compute from the weights alone: one for all states of an execution.
+template <class T>
+struct HyenaExact {
+    std::vector<OnlineFilters<T>> online;                 // of each convolution; states have copies
+    HyenaFilters<T> filters;                              // exact_modes: what responses are made of
+    std::mutex lock;                                      // of what follows; what is there stays as it is
+    std::map<Index, Buffer<T>> responses;                 // exact_modes: [F, lags] by lags
+    std::vector<Buffer<T>> near_lags;                     // N = 1: the first lags of each convolution, [base, n]
 };
 
 template <class T>
@@ -92,10 +104,8 @@ public:
     std::optional<AttentionCache<T>> window, kept;
 
     std::shared_ptr<const HyenaPlan<T>> plan;
-    std::vector<OnlineFilters<T>> online;     // exact: of each convolution
-    std::vector<Buffer<T>> near_lags;         // exact, N = 1: the first lags of each, [base, n]
-    std::shared_ptr<const HyenaFilters<T>> filters;   // exact_modes: what responses are made of
-    Buffer<T> responses;                      // and those, [F, lags]
+    std::shared_ptr<HyenaExact<T>> exact;
+    std::vector<OnlineFilters<T>> online;     // exact: of each convolution, with the lags that are needed so far
 
 private:
     std::vector<Part*> parts();

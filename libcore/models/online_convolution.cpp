@@ -109,7 +109,11 @@ void OnlineFilters<T>::spectrum(Index table, Index reach, T* to) const
 template <class T>
 void OnlineFilters<T>::prepare(ThreadPool& pool, Index reach)
 {
-    if (reach > kept_reach || spectra_.contains(reach)) {
+    if (reach > kept_reach) {
+        return;
+    }
+    const std::lock_guard lock(spectra_->lock);
+    if (spectra_->by_reach.contains(reach)) {
         return;
     }
     STILLHOUSE_CHECK(whole_ || h_.cols >= 2 * reach);
@@ -117,7 +121,7 @@ void OnlineFilters<T>::prepare(ThreadPool& pool, Index reach)
     Buffer<T> made(static_cast<Index>(tables_.size()) * each);
     pool.for_each(static_cast<Index>(tables_.size()),
                   [&](Index table) { spectrum(table, reach, made.data() + table * each); });
-    spectra_.emplace(reach, std::move(made));
+    spectra_->by_reach.emplace(reach, std::move(made));
 }
 
 template <class T>
@@ -125,8 +129,14 @@ void OnlineFilters<T>::fill(Index block_index, Index reach, T* u) const
 {
     const Index table = block(block_index).table;
     const Index each = compute::block_spectrum_size<T>(2 * reach);
-    if (const auto kept = spectra_.find(reach); kept != spectra_.end()) {
-        compute::block_convolve(2 * reach, kept->second.data() + table * each, u, reach);
+    const T* kept = nullptr;
+    {
+        const std::lock_guard lock(spectra_->lock);
+        const auto found = spectra_->by_reach.find(reach);
+        kept = found != spectra_->by_reach.end() ? found->second.data() + table * each : nullptr;
+    }
+    if (kept != nullptr) {
+        compute::block_convolve(2 * reach, kept, u, reach);
         return;
     }
     Scratch<T> own(each);

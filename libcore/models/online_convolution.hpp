@@ -6,6 +6,8 @@
 #include "libcore/base/parallel.hpp"
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -16,6 +18,7 @@ namespace stillhouse::models {
 /// block begins, at token i, with 2^e the largest power of two that divides i, the inputs of [i - 2^e, i) are convolved
 /// with lags 1 .. 2^(e+1) - 1 by one circular transform of 2^(e+1) and added to the outputs of [i, i + 2^e) that are
 /// still to come. So every pair of tokens is counted once, and L tokens cost O(L log^2 L).
+/// Copies share the spectra, and may make and use them at the same time.
 /// A prefill of n tokens takes aligned pieces of a power of two: what has been added to them before, and their own
 /// convolution; with 2^e limited by the length of the filters. It leaves what the steps would have left.
 template <class T>
@@ -62,7 +65,11 @@ private:
     Matrix<const T> h_;
     std::vector<Block> blocks_;
     std::vector<std::vector<Index>> tables_;   // filters of each table's signals
-    std::map<Index, Buffer<T>> spectra_;       // by reach
+    struct Spectra {
+        std::mutex lock;
+        std::map<Index, Buffer<T>> by_reach;   // one that is there stays as it is
+    };
+    std::shared_ptr<Spectra> spectra_ = std::make_shared<Spectra>();
 };
 
 }  // namespace stillhouse::models

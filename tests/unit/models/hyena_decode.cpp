@@ -7,6 +7,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include <numeric>
+#include <thread>
 
 namespace stillhouse::models
 {
@@ -466,6 +467,73 @@ BOOST_AUTO_TEST_CASE(prompts_are_handed_over)
         }
     }
     BOOST_TEST(sum < 3 * 0.8);                           // three mixers
+}
+
+/// What is computed from the weights is shared by states that begin and run at the same time, and made anew by refresh.
+BOOST_AUTO_TEST_CASE(states_share_what_the_weights_give)
+{
+    constexpr Index length = 700;
+    constexpr int runs = 3;
+    for (NamedMixer each : small_mixers()) {
+        if (each.config.mixers[0].form != FilterForm::modal) {
+            continue;
+        }
+        each.config.max_positions = length;
+        const Index width = each.config.width;
+        const Buffer<float> x = random_values<float>(batch * length * width, 51);
+        const auto backend = backend_for<float>(1);
+        Parameters<float> weights = mixer_weights_of<float>(each.config, 52);
+        const auto shared = make_hyena_mixer<float>(each.config, 0, weights);
+        for (const std::uint64_t seed : {52, 53}) {                     // the second time with other weights
+            const Parameters<float> changed = mixer_weights_of<float>(each.config, seed);
+            for (auto& entry : weights) {
+                entry.values = changed.at(entry.name).values.clone();
+                entry.exact = changed.at(entry.name).exact.clone();
+            }
+            shared->refresh(backend->single());
+            for (const Execution execution : {Execution::exact_original, Execution::exact_modes}) {
+                const auto texts = [&](const Mixer<float>& mixer, Index tokens, compute::Operations<float>& ops) {
+                    const auto state = mixer.start(batch, execution);
+                    Buffer<float> y(x.size());
+                    const auto run = [&](MixerState& from, Index begin, Index end) {
+                        Buffer<float> in(batch * width);
+                        for (Index t = begin; t < end; ++t) {
+                            for (Index b = 0; b < batch; ++b) {
+                                std::copy_n(x.data() + (b * length + t) * width, width, in.data() + b * width);
+                            }
+                            mixer.step(ops, Matrix<const float>(in.data(), batch, width), from,
+                                       Matrix<float>(y.data() + t * batch * width, batch, width));
+                        }
+                    };
+                    run(*state, 0, tokens);
+                    if (execution == Execution::exact_original) {
+                        run(*mixer.hand_over(ops, *state), tokens, std::min(tokens + 20, length));
+                    }
+                    return y;
+                };
+                std::vector<Buffer<float>> found(runs);
+                std::vector<std::thread> threads;
+                for (int i = 0; i < runs; ++i) {                        // of different lengths
+                    threads.emplace_back([&, i] {
+                        const auto own = backend_for<float>(1);
+                        found[static_cast<std::size_t>(i)] = texts(*shared, length - 250 * i, own->single());
+                    });
+                }
+                for (std::thread& thread : threads) {
+                    thread.join();
+                }
+                for (int i = 0; i < runs; ++i) {
+                    const auto fresh = make_hyena_mixer<float>(each.config, 0, weights);
+                    fresh->refresh(backend->single());
+                    const Buffer<float> wanted = texts(*fresh, length - 250 * i, backend->single());
+                    const Buffer<float>& one = found[static_cast<std::size_t>(i)];
+                    BOOST_TEST(std::equal(wanted.begin(), wanted.end(), one.begin()),
+                               each.name << ", execution " << static_cast<int>(execution) << ", text " << i
+                                         << ", weights " << seed);
+                }
+            }
+        }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_fit_is_named)
