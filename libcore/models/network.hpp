@@ -53,6 +53,8 @@ public:
     bool packed() const { return head_.packed(); }
     /// Bytes of weights that a step reads once: all projections and the head.
     Index bytes_per_step() const;
+    /// Bytes of all weights that are held: values, packed matrices, the rounded embedding.
+    Index bytes_held() const;
 
     /// x[tokens, D] = embedding rows. Error{bad_data} naming an id outside the vocabulary and its place.
     void embed(const Index* tokens, Index n, T* x) const;

@@ -81,10 +81,22 @@ Index Network<T>::bytes_per_step() const
     return bytes + head_.bytes();
 }
 
+template <class T>
+Index Network<T>::bytes_held() const
+{
+    Index bytes = packed() ? bytes_per_step() : 0;
+    for (const auto& entry : weights_) {
+        bytes += entry.values.size() * static_cast<Index>(sizeof(T));
+        bytes += entry.exact.size() * static_cast<Index>(sizeof(double));
+    }
+    return bytes + rounded_embedding_.size() * static_cast<Index>(sizeof(std::uint16_t));
+}
+
 #define STILLHOUSE_INSTANTIATE(T)                                                                                      \
     template Parameters<T>& Network<T>::weights();                                                                     \
     template void Network<T>::pack(compute::WeightFormat, compute::WeightFormat);                                      \
-    template Index Network<T>::bytes_per_step() const;
+    template Index Network<T>::bytes_per_step() const;                                                                 \
+    template Index Network<T>::bytes_held() const;
 STILLHOUSE_INSTANTIATE(float)
 STILLHOUSE_INSTANTIATE(double)
 #undef STILLHOUSE_INSTANTIATE

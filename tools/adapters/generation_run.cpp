@@ -183,12 +183,17 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         longest = std::max(longest, prompt.ids.size());
     }
     const Index batch = std::min(request.options.batch, std::max<Index>(1, static_cast<Index>(prompts.size())));
-    check_memory(memory_needed(source.config(), format, batch,
-                               static_cast<Index>(longest) + std::min(request.options.tokens, Index{1} << 32)));
+    const Index length = static_cast<Index>(longest) + std::min(request.options.tokens, Index{1} << 32);
+    const PastInputs past =
+        past_inputs(request.mode, request.filters, request.prefill, static_cast<Index>(longest), length);
+    check_memory(memory_needed(source.config(), format, batch, length, past));
 
     Model<T> model = source.load<T>(ModelSource::Others::drop, ModelSource::Activations::skip, &ops.pool());
     GenerationOptions options = request.options;
     options.execution = choose_execution(request.mode, request.filters, model.config, model.weights);
+    if (options.execution != past.execution && !past.handed_over) {      // the weights have said what `auto` is
+        check_memory(past_bytes(model.config, doubles, batch, {options.execution, length}));
+    }
     options.exact_prefill = request.prefill == "exact";
     if (options.exact_prefill && (model.config.attends_only() || options.execution != models::Execution::recurrent)) {
         throw_error(ErrorCode::bad_argument, "--prefill exact: only a recurrence is handed over to; " +

@@ -3,11 +3,13 @@
 #include "tools/adapters/generation_stats.hpp"
 
 #include "libcore/base/error.hpp"
+#include "libcore/models/hyena.hpp"
 #include "libcore/models/network.hpp"
 #include "tools/adapters/generation_state.hpp"
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <chrono>
 #include <cstdio>
 #include <fstream>
@@ -21,6 +23,7 @@ namespace {
 
 constexpr Index streams = 8;
 constexpr Index line = 8;                            // words of a cache line
+constexpr Index hand_over_tokens = 512;              // to come, that a hand-over looks at
 
 /// Reads `lines` lines of each of eight neighbouring runs, the runs side by side.
 std::uint64_t read_streams(const std::uint64_t* words, Index lines)
@@ -96,6 +99,16 @@ std::optional<Index> control_group_left()
     return least;
 }
 
+/// Of a matrix as PackedMatrix lays it out.
+Index packed_bytes(const Shape& shape, compute::WeightFormat format)
+{
+    using Packed = compute::PackedMatrix;
+    const auto parts = [](Index n, Index each) { return (n + each - 1) / each; };
+    const Index at_once = format == compute::WeightFormat::f32 ? 1 : format == compute::WeightFormat::bf16 ? 2 : 4;
+    const Index groups = format == compute::WeightFormat::int8 ? parts(shape[1], Packed::group_cols) : 0;
+    return parts(shape[0], Packed::panel_rows) * (parts(shape[1], at_once) + groups) * Packed::step_bytes;
+}
+
 }  // namespace
 
 double read_rate(ThreadPool& pool, Index bytes)
@@ -126,11 +139,6 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
 {
     const auto rate = [](Index n, double s) { return s > 0.0 ? static_cast<double>(n) / s : 0.0; };
     const Index step_bytes = network.bytes_per_step();
-    Index held = step_bytes;
-    for (const auto& entry : network.weights()) {
-        const bool in_step = !network.packed() && entry.shape.size() == 2 && entry.name != "embed.weight";
-        held += in_step ? 0 : entry.values.size() * static_cast<Index>(sizeof(T));
-    }
     const double steps_per_s = rate(stats.steps, stats.decode_s);
     const double tokens_per_step = rate(stats.stepped_tokens, static_cast<double>(stats.steps));
     formats::Map map{
@@ -143,7 +151,7 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
                                 {"sequences_per_step", tokens_per_step}}},
         {"first_token_s", stats.first_token_s},
         {"state_bytes", stats.state_bytes},
-        {"weight_bytes", held},
+        {"weight_bytes", network.bytes_held()},
         {"weight_bytes_per_token", tokens_per_step > 0.0 ? static_cast<double>(step_bytes) / tokens_per_step
                                                          : static_cast<double>(step_bytes)}};
     if (measure) {
@@ -159,20 +167,51 @@ formats::Map to_json(const GenerationStats& stats, const models::Network<T>& net
 template formats::Map to_json(const GenerationStats&, const models::Network<float>&, models::Execution, bool);
 template formats::Map to_json(const GenerationStats&, const models::Network<double>&, models::Execution, bool);
 
-Index memory_needed(const models::NetworkConfig& config, NetworkFormat format, Index batch, Index length)
+PastInputs past_inputs(std::string_view mode, std::string_view filters, std::string_view prefill, Index prompt,
+                       Index length)
+{
+    if (mode == "exact") {
+        return {filters == "modes" ? models::Execution::exact_modes : models::Execution::exact_original, length};
+    }
+    return prefill == "exact" ? PastInputs{models::Execution::exact_original, prompt, true} : PastInputs{};
+}
+
+Index past_bytes(const models::NetworkConfig& config, bool doubles, Index batch, const PastInputs& past)
+{
+    Index numbers = 0;
+    Index handed = 0;
+    for (Index i = 0; i < config.layers; ++i) {
+        const models::MixerConfig& mixer = config.mixers[static_cast<std::size_t>(i)];
+        const Index each = models::past_numbers(config, i, past.execution, past.tokens);
+        if (each == 0) {
+            continue;
+        }
+        numbers += batch * each;
+        if (past.execution == models::Execution::exact_modes) {          // their impulse responses grow as well
+            const auto lags = std::bit_ceil(static_cast<std::uint64_t>(std::max<Index>(past.tokens, 1)));
+            numbers += (mixer.order - 1) * mixer.filters * static_cast<Index>(lags);
+        }
+        const Index signals = mixer.head_width > 1 ? mixer.head_width * mixer.head_width : mixer.channels;
+        handed = std::max(handed, past.handed_over ? 2 * (past.tokens + hand_over_tokens) * signals : 0);
+    }
+    return (numbers + handed) * (doubles ? 8 : 4);
+}
+
+Index memory_needed(const models::NetworkConfig& config, NetworkFormat format, Index batch, Index length,
+                    const PastInputs& past)
 {
     const Index number = format.doubles ? 8 : 4;
-    const auto packed = [&](Index n, compute::WeightFormat as) {
-        return as == compute::WeightFormat::f32 ? 4 * n : as == compute::WeightFormat::bf16 ? 2 * n : n + n / 32;
-    };
     Index plain = 0;                                     // as they are loaded
     Index kept = 0;                                      // packed beside them, until each is freed
     for (const models::WeightShape& weight : models::network_weights(config)) {
         const Index n = element_count(weight.shape);
         plain += n * number;
-        if (!format.doubles) {
+        if (!format.doubles && weight.shape.size() == 2) {
             const bool head = weight.name == "head.weight" || (config.tied && weight.name == "embed.weight");
-            kept = std::max(kept, weight.shape.size() == 2 ? packed(n, head ? format.head : format.layers) : 0);
+            const bool rounds =
+                format.head != compute::WeightFormat::f32 || format.layers != compute::WeightFormat::f32;
+            kept = std::max(kept, packed_bytes(weight.shape, head ? format.head : format.layers) +
+                                      (head && rounds ? 2 * n : 0));     // the embedding, rounded
         }
     }
     Index state = 0;
@@ -190,7 +229,8 @@ Index memory_needed(const models::NetworkConfig& config, NetworkFormat format, I
     }
     const Index widest = 8 * config.width + 2 * config.ffn;
     const Index activations = widest * std::min<Index>(batch * length, 16384);
-    return plain + kept + number * (batch * (state + config.vocabulary) + activations);
+    return plain + kept + number * (batch * (state + config.vocabulary) + activations) +
+           past_bytes(config, format.doubles, batch, past);
 }
 
 std::optional<Index> memory_available()

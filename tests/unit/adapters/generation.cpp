@@ -74,10 +74,12 @@ std::vector<adapters::Continuation> run(const models::Network<float>& network, c
     return sorted;
 }
 
-/// A student whose layers are of the kinds that states differ in: convolutions alone, with a window, with kept heads.
-std::unique_ptr<models::Network<float>> student(Teacher& teacher, Index kind)
+/// A student whose layers are of the kinds that states differ in: convolutions alone, with a window, with kept heads,
+/// of heads one channel wide in a chain of two.
+std::unique_ptr<models::Network<float>> student(Teacher& teacher, Index kind, Index positions = 0)
 {
     models::NetworkConfig config = teacher.network.config();
+    config.max_positions = std::max(config.max_positions, positions);
     for (models::MixerConfig& mixer : config.mixers) {
         mixer = {};
         mixer.kind = models::MixerKind::multihyena;
@@ -92,6 +94,10 @@ std::unique_ptr<models::Network<float>> student(Teacher& teacher, Index kind)
         } else if (kind == 2) {
             mixer.kept_heads = {1};
             mixer.filters = config.heads - 1;
+        } else if (kind == 3) {
+            mixer.kind = models::MixerKind::hyena;
+            mixer.head_width = 1;
+            mixer.order = 3;
         }
     }
     models::Parameters<float> weights;
@@ -387,9 +393,45 @@ BOOST_AUTO_TEST_CASE(memory_that_is_there)
     BOOST_TEST(small < teacher.network.weights().elements() * 12 + (1 << 20));
     BOOST_TEST(adapters::memory_needed(config, {true}, 1, 16) > small);
     BOOST_TEST(adapters::memory_needed(config, {}, 100, 16) > small);
+    // int8 has four bytes of scales for each row and 512 columns; formats cost what they hold
+    adapters::NetworkFormat narrow;
+    narrow.layers = narrow.head = compute::WeightFormat::int8;
+    BOOST_TEST(adapters::memory_needed(config, narrow, 1, 16) < small);
     BOOST_REQUIRE(adapters::memory_available().has_value());
     BOOST_CHECK_NO_THROW(adapters::check_memory(1));
     BOOST_CHECK_THROW(adapters::check_memory(*adapters::memory_available() * 2 + (Index{1} << 40)), Error);
+}
+
+/// What is asked for beforehand is what states then hold, for filters shorter and longer than the text.
+BOOST_AUTO_TEST_CASE(memory_of_exact_histories)
+{
+    using models::Execution;
+    Teacher teacher;
+    for (Index kind = 0; kind < 4; ++kind) {
+        const auto network = student(teacher, kind, 1024);
+        const models::NetworkConfig& config = network->config();
+        for (const Index tokens : {1, 100, 700}) {
+            const std::vector<Index> ids(static_cast<std::size_t>(2 * tokens), 5);
+            const auto growth = [&](Execution execution) {
+                models::NetworkState state = network->start(2, execution);
+                const Index before = state.bytes_per_sequence();
+                network->prefill(ids.data(), tokens, state, {});
+                return 2 * (state.bytes_per_sequence() - before);
+            };
+            BOOST_TEST(adapters::past_bytes(config, false, 2, {Execution::exact_original, tokens}) ==
+                       growth(Execution::exact_original) - growth(Execution::recurrent));
+            BOOST_TEST(adapters::past_bytes(config, false, 2, {Execution::exact_modes, tokens}) >=
+                       growth(Execution::exact_modes) - growth(Execution::recurrent));
+        }
+        const auto needed = [&](std::string_view mode, std::string_view prefill) {
+            return adapters::memory_needed(config, {}, 64, 5000,
+                                           adapters::past_inputs(mode, "original", prefill, 4000, 5000));
+        };
+        BOOST_TEST(needed("exact", "scan") - needed("recurrent", "scan") ==
+                   adapters::past_bytes(config, false, 64, {Execution::exact_original, 5000}));
+        BOOST_TEST(needed("recurrent", "exact") > needed("recurrent", "scan"));
+        BOOST_TEST(needed("auto", "scan") == needed("recurrent", "scan"));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(memory_is_read)

@@ -216,6 +216,31 @@ BOOST_AUTO_TEST_CASE(packed_networks_hold_little_and_refuse_training)
     BOOST_TEST(plain.at("embed.weight").values.empty());
     BOOST_CHECK_THROW(network.weights(), Error);
 
+    // Everything that is held is counted, once: 64 columns make one group of scales, 160 as well.
+    for (const bool tied : {false, true}) {
+        NetworkConfig sized = config;
+        sized.tied = tied;
+        Index numbers = 0;
+        Index small = 0;                                   // of vectors and filters, which stay as they are
+        Index bytes = 0;
+        const auto packed_bytes = [](Index rows, Index cols) { return (rows + 15) / 16 * 64 * (cols / 4 + 1); };
+        Network<float> one(sized, weights_of(sized), backend->single());
+        for (const auto& entry : static_cast<const Network<float>&>(one).weights()) {
+            const bool matrix = entry.shape.size() == 2 && entry.shape[1] % 32 == 0 && entry.shape[0] >= 48;
+            numbers += entry.values.size();
+            small += matrix ? 0 : entry.values.size() * 4 + entry.exact.size() * 8;
+            bytes += matrix && (tied || entry.name != "embed.weight") ? packed_bytes(entry.shape[0], entry.shape[1]) : 0;
+        }
+        const Index exact = one.bytes_held() - 4 * numbers;
+        BOOST_TEST(exact >= 0);
+        one.pack(WeightFormat::int8, WeightFormat::int8);
+        BOOST_TEST(one.bytes_held() == small + bytes + 2 * config.vocabulary * config.width);
+    }
+    NetworkConfig tied = neox_config();
+    tied.tied = true;
+    const Network<double> all(tied, random_weights<double>(tied, 1), backend->real());
+    BOOST_TEST(all.bytes_held() == all.weights().elements() * 8);
+
     Network<double> real(config, random_weights<double>(config, 1), backend->real());
     BOOST_CHECK_THROW(real.pack(WeightFormat::bf16, WeightFormat::bf16), Error);
 
