@@ -24,21 +24,20 @@ namespace {
 constexpr std::string_view suffix = ".mts";
 constexpr std::size_t digits_of_a_number = 12;
 
-/// Descriptor of the folder, locked. File systems without locks are taken at the user's word; a run that was just
-/// killed may take a moment to die.
-int locked(const std::string& folder, const std::string& what)
+/// The folder, locked. File systems without locks are taken at the user's word; a run that was just killed may take a
+/// moment to die.
+formats::Fd locked(const std::string& folder, const std::string& what)
 {
-    const int lock = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    formats::Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), folder, true);
     bool busy = false;
-    for (int i = 0; i < 30 && lock >= 0; ++i) {
-        busy = ::flock(lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    for (int i = 0; i < 30 && lock.get() >= 0; ++i) {
+        busy = ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
         if (!busy) {
             break;
         }
         std::this_thread::sleep_for(std::chrono::milliseconds(100));
     }
     if (busy) {
-        ::close(lock);
         throw_error(ErrorCode::io, folder + ": another run keeps its " + what + " there; take another folder");
     }
     return lock;
@@ -60,18 +59,21 @@ CheckpointFolder::CheckpointFolder(std::string folder, std::string stem, const s
     }
     lock_ = locked(folder_, what);
     std::vector<std::filesystem::path> parts;
-    for (const auto& entry : std::filesystem::directory_iterator(folder_, failed)) {
-        const std::string name = entry.path().filename().string();
+    std::filesystem::directory_iterator entry(folder_, failed);
+    for (; !failed && entry != std::filesystem::directory_iterator(); entry.increment(failed)) {
+        const std::string name = entry->path().filename().string();
         if (const Index number = number_of(name); number >= 0) {
             numbers_.push_back(number);
         } else if (name.starts_with("." + stem_) && name.ends_with(".part")) {
-            parts.push_back(entry.path());      // of a run that was killed while it wrote
+            parts.push_back(entry->path());     // of a run that was killed while it wrote
         }
+    }
+    if (failed) {
+        throw_error(ErrorCode::io, folder_ + ": cannot read what " + what + " it holds: " + failed.message());
     }
     std::sort(numbers_.begin(), numbers_.end());
     if (begin == Begin::anew && !numbers_.empty()) {
         if (overwrite == formats::Overwrite::refuse) {
-            ::close(lock_);
             throw_error(ErrorCode::io, folder_ + ": holds the " + what + " of a run; give --resume to go on with it, "
                                                  "-f to begin anew, or another folder");
         }
@@ -79,13 +81,6 @@ CheckpointFolder::CheckpointFolder(std::string folder, std::string stem, const s
     }
     for (const auto& part : parts) {
         std::filesystem::remove(part, failed);
-    }
-}
-
-CheckpointFolder::~CheckpointFolder()
-{
-    if (lock_ >= 0) {
-        ::close(lock_);
     }
 }
 

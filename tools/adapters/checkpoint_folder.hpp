@@ -3,6 +3,7 @@
 #pragma once
 
 #include "formats/atomic_file.hpp"
+#include "formats/fd.hpp"
 #include "libcore/base/shape.hpp"
 
 #include <string>
@@ -21,7 +22,6 @@ public:
     /// Begin::anew they are removed.
     CheckpointFolder(std::string folder, std::string stem, const std::string& what, Begin begin,
                      formats::Overwrite overwrite);
-    ~CheckpointFolder();
     CheckpointFolder(const CheckpointFolder&) = delete;
     CheckpointFolder& operator=(const CheckpointFolder&) = delete;
 
@@ -38,7 +38,7 @@ private:
 
     std::string folder_, stem_;
     std::vector<Index> numbers_;
-    int lock_ = -1;
+    formats::Fd lock_;
 };
 
 }  // namespace stillhouse::adapters
