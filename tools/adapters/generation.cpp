@@ -24,6 +24,9 @@ constexpr std::uint64_t prompt_streams = std::uint64_t{1} << 41;
 constexpr Index prefill_piece = 2048;
 constexpr Index prefill_tokens = 16384;
 
+// States are written in the order of their prompts: so many for each place of the batch may wait for a slower one.
+constexpr Index states_ahead = 4;
+
 const auto program_start = std::chrono::steady_clock::now();
 
 class Clock {
@@ -410,6 +413,17 @@ void Generator<T>::begin(Run& run, Waiting& waiting)
     while (!waiting.empty() && under_way() < options_.batch) {
         run.control.throw_if_stopped();
         const Prompt* first = waiting.front();
+        if (run.receiver.save) {
+            const Prompt* oldest = first;
+            for (std::size_t i = 0; i < run.rows.size(); ++i) {
+                const bool is_free = std::find(run.free.begin(), run.free.end(), static_cast<Index>(i)) !=
+                                     run.free.end();
+                oldest = is_free ? oldest : std::min(oldest, run.rows[i].prompt);
+            }
+            if (first - oldest >= states_ahead * options_.batch) {
+                return;
+            }
+        }
         const Index length = std::max<Index>(1, static_cast<Index>(first->ids.size()));
         Index in_sight = options_.batch - under_way();
         Index room = std::min(in_sight, std::max<Index>(1, prefill_tokens / std::min(length, prefill_piece)));
@@ -435,7 +449,10 @@ bool Generator<T>::few_suffice(const Run& run) const
 {
     constexpr Index few = 128;                           // beyond which keeping them in order costs more than it saves
     const models::Sampling& how = options_.sampling;
-    return !options_.logprobs && !run.receiver.save && (how.certain() || (how.top_k > 0 && how.top_k <= few));
+    Index ids = 0;                                       // where top-k keeps them all, `sample` draws in their order
+    allowed_.for_each_run(network_.config().vocabulary, [&](auto one) { ids += one.end - one.begin; });
+    return !options_.logprobs && !run.receiver.save &&
+           (how.certain() || (how.top_k > 0 && how.top_k <= few && how.top_k < ids));
 }
 
 /// The next token of every row under way.

@@ -26,6 +26,7 @@ struct Work {
     const GenerationTools& tools;
     const StateOrigin& origin;
     bool with_text;
+    std::string texts;                           // a hash of what else decides ids, texts and ends: the tokenizer's
 };
 
 template <class T>
@@ -82,6 +83,7 @@ std::string continue_all(const Work<T>& work, const std::vector<Prompt>& prompts
     const auto total = static_cast<Index>(prompts.size());
     formats::Map made_by = work.request.made_by;
     made_by.emplace_back("model", work.origin.model);
+    made_by.emplace_back("texts", work.texts);
     made_by.emplace_back("prompts", hash_of(prompts));
     ResultLines lines(tools.output_name, work.request.resume, formats::to_json(made_by), total);
     if (lines.kept()) {
@@ -216,7 +218,8 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         network.pack(format.layers, format.head);
     }
     Generator<T> generator(network, tokenizer.get(), special, options);
-    const Work<T> work{generator, request, tools, origin, tokenizer != nullptr};
+    const std::vector<std::string_view> texts{source.texts().tokenizer, source.texts().generation_config};
+    const Work<T> work{generator, request, tools, origin, tokenizer != nullptr, hash_of(texts)};
 
     GenerationOutcome outcome;
     outcome.summary = lines ? continue_all(work, prompts) : continue_one(work, prompts);

@@ -3,6 +3,7 @@
 #include "tools/adapters/prompts_file.hpp"
 
 #include "formats/json.hpp"
+#include "formats/stream/frame.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/models/unicode.hpp"
 
@@ -12,6 +13,33 @@
 #include <unistd.h>
 
 namespace stillhouse::adapters {
+
+namespace {
+
+class Hash {
+public:
+    void add(const void* bytes, std::size_t n) { hash_.update(bytes, n); }
+    template <class T>
+    void add(const std::vector<T>& values)
+    {
+        const auto n = static_cast<std::uint64_t>(values.size());
+        add(&n, sizeof n);
+        add(values.data(), values.size() * sizeof(T));
+    }
+    std::string text() const
+    {
+        std::uint64_t number = 0;
+        for (const char byte : hash_.digest()) {
+            number = number << 8 | static_cast<unsigned char>(byte);
+        }
+        return std::to_string(number);
+    }
+
+private:
+    formats::frame::Hash hash_;
+};
+
+}  // namespace
 
 ResultLines::ResultLines(const std::string& output, bool resume, const std::string& settings, Index total)
 {
@@ -124,13 +152,30 @@ void for_each_prompt(std::string_view text, bool may_be_empty,
 
 std::string hash_of(const std::vector<Prompt>& prompts)
 {
-    SavedState all;
+    Hash all;
     for (const Prompt& prompt : prompts) {
-        const auto length = static_cast<Token>(prompt.ids.size());
-        all.add(&length, 1);
-        all.add(prompt.ids.data(), length);
+        all.add(prompt.ids);
+        if (prompt.from != nullptr) {
+            const SavedState& from = *prompt.from;
+            all.add(std::vector<std::uint64_t>{static_cast<std::uint64_t>(from.number), from.drawn,
+                                               static_cast<std::uint64_t>(from.count), from.prefix});
+            all.add(from.tail);
+            all.add(from.logits);
+            for (const std::vector<std::byte>& layer : from.layers) {
+                all.add(layer);
+            }
+        }
     }
-    return std::to_string(all.prefix);
+    return all.text();
+}
+
+std::string hash_of(const std::vector<std::string_view>& texts)
+{
+    Hash all;
+    for (const std::string_view text : texts) {
+        all.add(std::vector<char>(text.begin(), text.end()));
+    }
+    return all.text();
 }
 
 }  // namespace stillhouse::adapters

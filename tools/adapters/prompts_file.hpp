@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stillhouse::adapters {
@@ -46,7 +47,9 @@ private:
 void for_each_prompt(std::string_view text, bool may_be_empty,
                      const std::function<void(Index line, std::string_view prompt)>& use);
 
-/// FNV-1a over the ids of all prompts: tells one file of prompts from another.
+/// XXH3-64 over the ids of all prompts and over the states that they go on from.
 std::string hash_of(const std::vector<Prompt>& prompts);
+/// XXH3-64 over texts and their lengths.
+std::string hash_of(const std::vector<std::string_view>& texts);
 
 }  // namespace stillhouse::adapters

@@ -30,3 +30,22 @@ generate -q "$teacher" --logprobs -n 100 --prompts-file few -o few.jsonl
 cmp <(head -n 30 part.jsonl) few.jsonl
 [ "$(wc -l <part.jsonl)" = 150 ]
 run --batch 16 | cmp - part.jsonl
+
+# The lines are of the tokenizer and of the states that they go on from, whatever the files are called.
+cp -r "$teacher" own
+printf 'A\nThe sea\n' >two
+generate -q own -n 4 --prompts-file two --save-state state.mts -f -o saved.jsonl
+continued=(own -n 5 --prompts-file two --load-state state.mts)
+mkfifo next.jsonl.partial
+cat next.jsonl.partial >kept &
+generate -q "${continued[@]}" -o next.jsonl
+wait $!
+again() { cp kept next.jsonl.partial; rm -f next.jsonl; generate -q "${continued[@]}" --resume -o next.jsonl; }
+again
+refuse() { ! again 2>refused; grep -q 'other settings' refused; cmp kept next.jsonl.partial; }
+generate -q own -n 4 --seed 3 --prompts-file two --save-state state.mts -f -o saved.jsonl
+refuse
+generate -q own -n 4 --prompts-file two --save-state state.mts -f -o saved.jsonl
+again
+echo '{"eos_token_id": [0, 5]}' >own/generation_config.json
+refuse

@@ -271,6 +271,86 @@ BOOST_AUTO_TEST_CASE(greedy_texts_are_the_same_with_and_without_logits)
     }
 }
 
+BOOST_AUTO_TEST_CASE(top_k_of_all_ids)
+{
+    Teacher teacher;
+    models::NetworkConfig config = teacher.network.config();
+    const Index rows = config.vocabulary;
+    config.vocabulary = 100;
+    models::Parameters<float> weights;
+    for (const auto& entry : teacher.network.weights()) {
+        Shape shape = entry.shape;
+        shape[0] = shape[0] == rows ? config.vocabulary : shape[0];
+        auto& copy = weights.add(entry.name, shape);
+        std::copy_n(entry.values.data(), copy.values.size(), copy.values.data());
+    }
+    const models::Network<float> network(config, std::move(weights), teacher.backend->on<float>());
+    std::vector<Prompt> prompts = uneven(7);
+    for (Prompt& prompt : prompts) {
+        for (Token& id : prompt.ids) {
+            id %= 100;
+        }
+    }
+    for (const Index top_k : {99, 100, 120}) {
+        auto how = options(25, 3);
+        how.sampling.top_k = top_k;
+        how.sampling.temperature = 3;
+        const auto stored = run(network, how, prompts);
+        how.logprobs = false;
+        const auto fused = run(network, how, prompts);
+        for (std::size_t i = 0; i < stored.size(); ++i) {
+            BOOST_TEST(stored[i].ids == fused[i].ids, boost::test_tools::per_element());
+        }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(few_states_wait_for_a_slower_one)
+{
+    Teacher teacher;
+    std::vector<Prompt> prompts{{0, {1}, nullptr}};                 // goes on to the last of 128 positions
+    for (Index i = 1; i < 40; ++i) {
+        prompts.push_back({i, std::vector<Token>(126, static_cast<Token>(i)), nullptr});
+    }
+    auto how = options(200, 2);
+    how.ignore_end = true;
+    std::set<Index> early;
+    Index next = 0;
+    std::size_t most = 0;
+    Receiver receiver;
+    receiver.save = [&](Index prompt, adapters::SavedState) {
+        early.insert(prompt);
+        most = std::max(most, early.size());
+        while (early.erase(next) > 0) {
+            ++next;
+        }
+    };
+    adapters::Generator<float>(teacher.network, nullptr, {0, {9}}, how).run(prompts, receiver, {});
+    BOOST_TEST(next == 40);
+    BOOST_TEST(most > 2U);
+    BOOST_TEST(most <= 8U);
+}
+
+BOOST_AUTO_TEST_CASE(states_of_another_text)
+{
+    Teacher teacher;
+    for (Index kind = -1; kind < 3; ++kind) {
+        const auto own = kind >= 0 ? student(teacher, kind) : nullptr;
+        const models::Network<float>& network = own ? *own : teacher.network;
+        std::vector<adapters::SavedState> states;
+        run(network, options(3, 1), {{0, {1, 2, 3}}}, {0, {}}, &states);
+        BOOST_REQUIRE(states.size() == 1U);
+        BOOST_CHECK_NO_THROW(run(network, options(3, 1), {{0, {}, &states[0]}}));
+        ++states[0].count;
+        BOOST_CHECK_THROW(run(network, options(3, 1), {{0, {}, &states[0]}}), Error);
+        if (kind >= 0) {                                            // the position that follows six numbers
+            const Index far = Index{1} << 62 | 1;
+            states[0].count = far;
+            std::copy_n(reinterpret_cast<const std::byte*>(&far), sizeof far, states[0].layers[0].data() + 6 * sizeof far);
+            BOOST_CHECK_THROW(run(network, options(3, 1), {{0, {}, &states[0]}}), Error);
+        }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(saved_states_go_on_as_if_nothing_had_been)
 {
     Teacher teacher;
