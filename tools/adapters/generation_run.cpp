@@ -212,6 +212,15 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         formats::StreamReader reader = tools.open_state();
         from = read_states(reader, origin);
         read_prompts();
+        // Only now it is known how many there are and how long their texts; the weights are there already.
+        Index furthest = 0;
+        for (const Prompt& prompt : prompts) {
+            furthest = std::max(furthest, prompt.from->count + static_cast<Index>(prompt.ids.size()));
+        }
+        furthest += std::min(request.options.tokens, Index{1} << 32);
+        const Index places = std::min(options.batch, static_cast<Index>(prompts.size()));
+        check_memory(memory_needed(model.config, format, places, furthest, {options.execution, furthest}) -
+                     memory_needed(model.config, format, 0, 0));
     }
     models::Network<T> network(model.config, std::move(model.weights), ops);
     if (!doubles) {

@@ -44,3 +44,8 @@ done
 status=0
 (ulimit -v 700000 && exec generate -q "$teacher" -n 1000 --prompts-file <(seq 1 30000) --batch 30000) >out 2>said || status=$?
 [ "$status" = 5 ] && grep -q 'needs about [0-9]* bytes of memory, [0-9]* are available' said && [ ! -s out ]
+status=0                                                          # nor when they go on from states
+seq 1 150 >few
+generate -q "$teacher" -n 1 --prompts-file few --batch 150 --save-state few.mts -o first
+(ulimit -v 500000 && exec generate -q "$teacher" -n 1000 --prompts-file <(seq 1 150) --batch 150 --load-state few.mts --threads 1) >out 2>said || status=$?
+[ "$status" = 5 ] && grep -q 'needs about [0-9]* bytes of memory, [0-9]* are available' said && [ ! -s out ]
