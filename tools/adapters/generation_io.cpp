@@ -3,7 +3,7 @@
 #include "tools/adapters/generation_io.hpp"
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/prompts_file.hpp"
+#include "tools/adapters/result_lines.hpp"
 #include "tools/adapters/samples.hpp"
 
 #include <algorithm>

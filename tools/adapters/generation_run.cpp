@@ -7,7 +7,7 @@
 #include "libcore/models/unicode.hpp"
 #include "tools/adapters/generation_state.hpp"
 #include "tools/adapters/generation_stats.hpp"
-#include "tools/adapters/prompts_file.hpp"
+#include "tools/adapters/result_lines.hpp"
 #include "tools/adapters/token_source.hpp"
 
 #include <algorithm>

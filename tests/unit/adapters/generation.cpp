@@ -6,7 +6,7 @@
 #include "tools/adapters/generation_io.hpp"
 #include "tools/adapters/generation_stats.hpp"
 #include "tools/adapters/model.hpp"
-#include "tools/adapters/prompts_file.hpp"
+#include "tools/adapters/result_lines.hpp"
 #include "tools/adapters/samples.hpp"
 
 #include <boost/test/unit_test.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // JSON lines that survive a stop.
-#include "tools/adapters/prompts_file.hpp"
+#include "tools/adapters/result_lines.hpp"
 
 #include "formats/json.hpp"
 #include "formats/stream/frame.hpp"

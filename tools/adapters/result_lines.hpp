@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Many prompts to JSON lines, and taking up where a stopped run left off.
+// Lines of results that survive a stop, and prompts one a line.
 #pragma once
 
 #include "formats/fd.hpp"
