@@ -42,10 +42,10 @@ generate -q "${continued[@]}" -o next.jsonl
 wait $!
 again() { cp kept next.jsonl.partial; rm -f next.jsonl; generate -q "${continued[@]}" --resume -o next.jsonl; }
 again
-refuse() { ! again 2>refused; grep -q 'other settings' refused; cmp kept next.jsonl.partial; }
+refuse_again() { ! again 2>refused; grep -q 'other settings' refused; cmp kept next.jsonl.partial; }
 generate -q own -n 4 --seed 3 --prompts-file two --save-state state.mts -f -o saved.jsonl
-refuse
+refuse_again
 generate -q own -n 4 --prompts-file two --save-state state.mts -f -o saved.jsonl
 again
 echo '{"eos_token_id": [0, 5]}' >own/generation_config.json
-refuse
+refuse_again

@@ -79,6 +79,9 @@ cli::Exit run(const Settings& s, cli::Context& context)
     } else if (s.fail == "exception") {
         throw std::runtime_error("unforeseen");
     }
+    if (context.device() == "cuda") {
+        throw_error(ErrorCode::resource, "--device cuda: a probe computes on the CPU alone; leave it out");
+    }
     context.check_output(true);
     if (context.dry_run()) {
         context.note("would copy");
