@@ -3,8 +3,8 @@
 #pragma once
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/distillation.hpp"
-#include "tools/adapters/student.hpp"
+#include "tools/adapters/training/distillation.hpp"
+#include "tools/adapters/training/student.hpp"
 #include "tools/training_options.hpp"
 
 #include <string>

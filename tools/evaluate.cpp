@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // evaluate: how well does a model predict a text, with error bars, and how far is it from another?
 
-#include "tools/adapters/evaluation_report.hpp"
+#include "tools/adapters/evaluation/evaluation_report.hpp"
 #include "tools/model_run.hpp"
 
 #include <set>

@@ -4,7 +4,7 @@
 
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"
-#include "tools/adapters/filters.hpp"
+#include "tools/adapters/filters/filters.hpp"
 #include "tools/adapters/plot.hpp"
 #include "tools/cli/context.hpp"
 #include "tools/cli/tool.hpp"

@@ -2,10 +2,10 @@
 // fine-tune: trains a whole network end to end, on text or on a teacher's distribution.
 
 #include "libcore/models/initialize.hpp"
-#include "tools/adapters/adopted_modes.hpp"
-#include "tools/adapters/loss_summary.hpp"
+#include "tools/adapters/filters/adopted_modes.hpp"
+#include "tools/adapters/training/loss_summary.hpp"
 #include "tools/adapters/memory_text.hpp"
-#include "tools/adapters/teacher_logits.hpp"
+#include "tools/adapters/training/teacher_logits.hpp"
 #include "tools/model_run.hpp"
 #include "tools/training_run.hpp"
 #include "tools/tuning_options.hpp"

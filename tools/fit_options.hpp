@@ -3,7 +3,7 @@
 #pragma once
 
 #include "formats/json.hpp"
-#include "tools/adapters/filter_fits.hpp"
+#include "tools/adapters/filters/filter_fits.hpp"
 #include "tools/filter_options.hpp"
 
 #include <charconv>

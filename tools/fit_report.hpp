@@ -2,7 +2,7 @@
 // What modal-fit prints: a line a fit, what is proven of those that miss a tolerance, which filters were refused.
 #pragma once
 
-#include "tools/adapters/filter_fits.hpp"
+#include "tools/adapters/filters/filter_fits.hpp"
 #include "tools/filter_options.hpp"
 
 #include <cmath>

@@ -4,7 +4,7 @@
 #include "formats/fd.hpp"
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"
-#include "tools/adapters/generation_run.hpp"
+#include "tools/adapters/generation/generation_run.hpp"
 #include "tools/model_run.hpp"
 
 #include <optional>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // layer-distill: attention out, convolution in; each new mixer is fitted to the teacher's activations.
 
-#include "tools/adapters/distillation_checkpoint.hpp"
-#include "tools/adapters/keep_costs.hpp"
+#include "tools/adapters/training/distillation_checkpoint.hpp"
+#include "tools/adapters/training/keep_costs.hpp"
 #include "tools/distillation_report.hpp"
 #include "tools/model_run.hpp"
 #include "tools/training_run.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // modal-fit: the best small modal system for each filter.
 
-#include "tools/adapters/fit_checkpoint.hpp"
+#include "tools/adapters/filters/fit_checkpoint.hpp"
 #include "tools/fit_options.hpp"
 #include "tools/fit_report.hpp"
 

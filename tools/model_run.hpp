@@ -3,7 +3,7 @@
 #pragma once
 
 #include "libcore/compute/backend.hpp"
-#include "tools/adapters/model.hpp"
+#include "tools/adapters/model/model.hpp"
 #include "tools/cli/context.hpp"
 
 #include <string>

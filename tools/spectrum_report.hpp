@@ -2,7 +2,7 @@
 // What hankel-spectrum prints: a line a filter, what is proven of it, which were refused.
 #pragma once
 
-#include "tools/adapters/spectrum_curves.hpp"
+#include "tools/adapters/filters/spectrum_curves.hpp"
 #include "tools/filter_options.hpp"
 
 namespace stillhouse {

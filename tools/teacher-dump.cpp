@@ -2,7 +2,7 @@
 // teacher-dump: what a model does with a text, as a stream of tensors.
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/dump.hpp"
+#include "tools/adapters/training/dump.hpp"
 #include "tools/model_run.hpp"
 
 #include <algorithm>

@@ -2,7 +2,7 @@
 // The settings of tensor-stream, and what import and export do with --layout.
 #pragma once
 
-#include "tools/adapters/layouts.hpp"
+#include "tools/adapters/filters/layouts.hpp"
 #include "tools/cli/context.hpp"
 
 #include <optional>

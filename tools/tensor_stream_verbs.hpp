@@ -3,12 +3,12 @@
 #pragma once
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/array_files.hpp"
-#include "tools/adapters/stream_diff.hpp"
-#include "tools/adapters/stream_list.hpp"
-#include "tools/adapters/stream_merge.hpp"
-#include "tools/adapters/stream_select.hpp"
-#include "tools/adapters/token_text.hpp"
+#include "tools/adapters/streams/array_files.hpp"
+#include "tools/adapters/streams/stream_diff.hpp"
+#include "tools/adapters/streams/stream_list.hpp"
+#include "tools/adapters/streams/stream_merge.hpp"
+#include "tools/adapters/streams/stream_select.hpp"
+#include "tools/adapters/text/token_text.hpp"
 #include "tools/tensor_stream_layouts.hpp"
 
 #include <algorithm>

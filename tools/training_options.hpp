@@ -3,8 +3,8 @@
 #pragma once
 
 #include "libcore/training/adamw.hpp"
-#include "tools/adapters/training_watch.hpp"
-#include "tools/adapters/weight_groups.hpp"
+#include "tools/adapters/training/training_watch.hpp"
+#include "tools/adapters/training/weight_groups.hpp"
 #include "tools/cli/context.hpp"
 
 #include <algorithm>

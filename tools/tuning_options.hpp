@@ -2,7 +2,7 @@
 // The options of fine-tune, and what they make of them.
 #pragma once
 
-#include "tools/adapters/tuning_checkpoint.hpp"
+#include "tools/adapters/training/tuning_checkpoint.hpp"
 #include "tools/training_options.hpp"
 
 #include <algorithm>

@@ -5,7 +5,7 @@
 #include "formats/fd.hpp"
 #include "formats/stream/reader.hpp"
 #include "libcore/models/network.hpp"
-#include "tools/adapters/model.hpp"
+#include "tools/adapters/model/model.hpp"
 
 #include <cmath>
 #include <cstdio>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Plans of rows, samples and continuations that depend on nothing but their prompt and seed.
-#include "tools/adapters/generation.hpp"
+#include "tools/adapters/generation/generation.hpp"
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/generation_io.hpp"
-#include "tools/adapters/generation_stats.hpp"
-#include "tools/adapters/model.hpp"
-#include "tools/adapters/result_lines.hpp"
-#include "tools/adapters/samples.hpp"
+#include "tools/adapters/generation/generation_io.hpp"
+#include "tools/adapters/generation/generation_stats.hpp"
+#include "tools/adapters/model/model.hpp"
+#include "tools/adapters/generation/result_lines.hpp"
+#include "tools/adapters/text/samples.hpp"
 
 #include <boost/test/unit_test.hpp>
 

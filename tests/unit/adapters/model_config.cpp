@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // config.json to a network's configuration and back.
-#include "tools/adapters/model_config.hpp"
+#include "tools/adapters/model/model_config.hpp"
 
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"

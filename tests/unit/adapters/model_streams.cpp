@@ -3,9 +3,9 @@
 #include "formats/fd.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/models/network.hpp"
-#include "tools/adapters/model.hpp"
-#include "tools/adapters/model_config.hpp"
-#include "tools/adapters/model_modes.hpp"
+#include "tools/adapters/model/model.hpp"
+#include "tools/adapters/model/model_config.hpp"
+#include "tools/adapters/model/model_modes.hpp"
 
 #include <boost/test/unit_test.hpp>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Task files: the fields of the data sets and the flat ones give the same items; what is refused.
 #include "libcore/base/error.hpp"
-#include "tools/adapters/task_items.hpp"
+#include "tools/adapters/evaluation/task_items.hpp"
 
 #include <boost/test/unit_test.hpp>
 

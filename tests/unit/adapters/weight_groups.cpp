@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // GLOB=X: what it may be, and which of several counts.
-#include "tools/adapters/weight_groups.hpp"
+#include "tools/adapters/training/weight_groups.hpp"
 
 #include "libcore/base/error.hpp"
 

@@ -3,7 +3,7 @@
 #define BOOST_TEST_MODULE teachers
 #include "formats/npy.hpp"
 #include "libcore/models/network.hpp"
-#include "tools/adapters/model.hpp"
+#include "tools/adapters/model/model.hpp"
 
 #include <boost/test/unit_test.hpp>
 

@@ -4,7 +4,7 @@
 #include "tests/unit/models/tokenizer_test.hpp"
 
 #include "libcore/base/error.hpp"
-#include "tools/adapters/token_source.hpp"
+#include "tools/adapters/text/token_source.hpp"
 
 #include <boost/test/unit_test.hpp>
 
