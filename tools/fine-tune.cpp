@@ -36,7 +36,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     auto checkpoints = open_checkpoints(s.training, context);
     const auto from = checkpoints != nullptr ? checkpoints->newest() : std::nullopt;
     auto model = load_model<T>(s.model[0], context);
-    auto record = run_record(context, {{"model", adapters::fingerprint(model.weights)}});
+    auto record = run_record(context, {{"model", adapters::fingerprint(model.weights, backend.pool())}});
     adapters::Adopted adopted;
     if (s.filters == "modes") {
         adopted = adapters::adopt_modes(model, backend.on<T>().pool(), control);
@@ -50,7 +50,7 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     std::unique_ptr<models::Network<T>> teacher;
     if (s.teacher) {
         auto other = load_model<T>(*s.teacher, context);
-        record.emplace_back("teacher", adapters::fingerprint(other.weights));
+        record.emplace_back("teacher", adapters::fingerprint(other.weights, backend.pool()));
         teacher = std::make_unique<models::Network<T>>(other.config, std::move(other.weights), backend.on<T>());
     }
     adapters::check_positions(s.context.value_or(0), network.config(), "model");

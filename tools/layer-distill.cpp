@@ -82,7 +82,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         [&](const std::string& message) { context.warn(message); }, s.skip_bad ? Work::Bad::skip : Work::Bad::refuse,
         s.epochs);
     const std::string file = adapters::content_key(piped ? "" : s.input[0]);
-    const auto record = run_record(context, {{"teacher", adapters::fingerprint(work.model.weights)},
+    const auto record = run_record(context, {{"teacher", adapters::fingerprint(work.model.weights, backend.pool())},
                                              {"input", formats::to_json(work.model.info.history)}, {"file", file}});
     if (from) {
         adapters::require_same_run(*from, record, adapters::same_distillation(*from, file));

@@ -3,9 +3,9 @@
 #include "tools/adapters/content_key.hpp"
 
 #include "formats/fd.hpp"
-#include "formats/stream/frame.hpp"
 #include "libcore/base/error.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -18,24 +18,24 @@ namespace {
 
 constexpr std::uint64_t end_bytes = std::uint64_t{1} << 20;
 
-std::string hexadecimal(const formats::frame::Hash& hash)
+void add(ContentHash& hash, formats::Fd& file, std::uint64_t bytes)
+{
+    std::vector<std::byte> some(static_cast<std::size_t>(bytes));
+    hash.add(some.data(), file.read_full(some.data(), some.size()));
+}
+
+}  // namespace
+
+std::string ContentHash::text() const
 {
     std::string text;
-    for (const char byte : hash.digest()) {
+    for (const char byte : digest()) {
         char digits[3];
         std::snprintf(digits, sizeof digits, "%02x", static_cast<unsigned char>(byte));
         text += digits;
     }
     return text;
 }
-
-void add(formats::frame::Hash& hash, formats::Fd& file, std::uint64_t bytes)
-{
-    std::vector<std::byte> some(static_cast<std::size_t>(bytes));
-    hash.update(some.data(), file.read_full(some.data(), some.size()));
-}
-
-}  // namespace
 
 std::string content_key(const std::string& path)
 {
@@ -47,7 +47,7 @@ std::string content_key(const std::string& path)
     if (!size) {
         return "";
     }
-    formats::frame::Hash hash;
+    ContentHash hash;
     if (*size <= 2 * end_bytes) {
         add(hash, file, *size);
     } else {
@@ -57,7 +57,7 @@ std::string content_key(const std::string& path)
         }
         add(hash, file, end_bytes);
     }
-    return std::to_string(*size) + ":" + hexadecimal(hash);
+    return std::to_string(*size) + ":" + hash.text();
 }
 
 std::string content_keys(const std::vector<std::string>& paths)
@@ -70,18 +70,35 @@ std::string content_keys(const std::vector<std::string>& paths)
 }
 
 template <class T>
-std::string fingerprint(const models::Parameters<T>& weights)
+std::string fingerprint(const models::Parameters<T>& weights, ThreadPool& pool, std::string_view config_json)
 {
-    formats::frame::Hash hash;
+    constexpr Index piece = Index{1} << 18;
+    struct Part {
+        const T* values;
+        Index count;
+    };
+    std::vector<Part> parts;
+    ContentHash all;
+    all.add(config_json.data(), config_json.size());
     for (const auto& entry : weights) {
-        hash.update(entry.name.data(), entry.name.size() + 1);       // with the zero that ends it
-        hash.update(entry.shape.data(), entry.shape.size() * sizeof(Index));
-        hash.update(entry.values.data(), static_cast<std::size_t>(entry.values.size()) * sizeof(T));
+        all.add(entry.name.data(), entry.name.size() + 1);           // with the zero that ends it
+        all.add(entry.shape);
+        for (Index i = 0; i < entry.values.size(); i += piece) {
+            parts.push_back({entry.values.data() + i, std::min(piece, entry.values.size() - i)});
+        }
     }
-    return hexadecimal(hash);
+    std::vector<std::array<char, 8>> digests(parts.size());
+    pool.for_each(static_cast<Index>(parts.size()), [&](Index i) {
+        const auto at = static_cast<std::size_t>(i);
+        ContentHash hash;
+        hash.add(parts[at].values, static_cast<std::size_t>(parts[at].count) * sizeof(T));
+        digests[at] = hash.digest();
+    });
+    all.add(digests);
+    return all.text();
 }
 
-template std::string fingerprint<float>(const models::Parameters<float>&);
-template std::string fingerprint<double>(const models::Parameters<double>&);
+template std::string fingerprint<float>(const models::Parameters<float>&, ThreadPool&, std::string_view);
+template std::string fingerprint<double>(const models::Parameters<double>&, ThreadPool&, std::string_view);
 
 }  // namespace stillhouse::adapters

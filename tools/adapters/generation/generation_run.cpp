@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From prompts to results.
+#include "tools/adapters/content_key.hpp"
 #include "tools/adapters/generation/generation_run.hpp"
 
 #include "formats/json.hpp"
@@ -206,7 +207,7 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         format.head != format.layers ? std::string(", head ") + compute::name(format.head) : std::string();
     StateOrigin origin{{}, request.precision + head, options.execution, model.config.layers, model.config.vocabulary};
     if (tools.open_state || tools.create_state || lines) {
-        origin.model = fingerprint(model.texts.config, model.weights, ops.pool());
+        origin.model = fingerprint(model.weights, ops.pool(), model.texts.config);
     }
     if (tools.open_state) {
         formats::StreamReader reader = tools.open_state();

@@ -7,14 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstring>
+#include <string_view>
 
 namespace stillhouse::adapters {
 
 namespace {
 
-constexpr std::uint64_t fnv_start = 0xcbf29ce484222325U;
-constexpr std::uint64_t fnv_prime = 0x100000001b3U;
 constexpr const char* content = "states of sequences";
 
 constexpr std::array<std::pair<models::Execution, const char*>, 3> executions{
@@ -27,25 +25,6 @@ std::string hexadecimal(std::uint64_t number)
     std::array<char, 16> digits{};
     const auto [end, error] = std::to_chars(digits.data(), digits.data() + digits.size(), number, 16);
     return std::string(digits.data(), end);
-}
-
-/// FNV-1a over words of 64 bits (the last filled with zeros), four chains side by side.
-std::uint64_t hash_words(const std::byte* bytes, std::size_t size)
-{
-    std::array<std::uint64_t, 4> chains{fnv_start, fnv_start + 1, fnv_start + 2, fnv_start + 3};
-    for (std::size_t at = 0; at < size; at += 32) {
-        std::array<std::uint64_t, 4> words{};
-        std::memcpy(words.data(), bytes + at, std::min<std::size_t>(32, size - at));
-        for (std::size_t i = 0; i < 4; ++i) {
-            chains[i] = (chains[i] ^ words[i]) * fnv_prime;
-            chains[i] ^= chains[i] >> 29;            // high bits of the words reach low ones too
-        }
-    }
-    std::uint64_t hash = fnv_start;
-    for (const std::uint64_t chain : chains) {
-        hash = (hash ^ chain) * fnv_prime;
-    }
-    return hash;
 }
 
 std::string text_attribute(const formats::StreamInfo& info, std::string_view key)
@@ -89,33 +68,6 @@ const char* name_of(models::Execution execution)
     }
     return "";
 }
-
-template <class T>
-std::string fingerprint(std::string_view config_json, const models::Parameters<T>& weights, ThreadPool& pool)
-{
-    constexpr Index piece = Index{1} << 18;
-    struct Part {
-        const std::byte* bytes;
-        std::size_t size;
-    };
-    std::vector<Part> parts{{reinterpret_cast<const std::byte*>(config_json.data()), config_json.size()}};
-    for (const auto& entry : weights) {
-        parts.push_back({reinterpret_cast<const std::byte*>(entry.name.data()), entry.name.size()});
-        for (Index i = 0; i < entry.values.size(); i += piece) {
-            parts.push_back({reinterpret_cast<const std::byte*>(entry.values.data() + i),
-                             static_cast<std::size_t>(std::min(piece, entry.values.size() - i)) * sizeof(T)});
-        }
-    }
-    std::vector<std::uint64_t> hashes(parts.size());
-    pool.for_each(static_cast<Index>(parts.size()), [&](Index i) {
-        const Part& part = parts[static_cast<std::size_t>(i)];
-        hashes[static_cast<std::size_t>(i)] = hash_words(part.bytes, part.size);
-    });
-    return hexadecimal(
-        hash_words(reinterpret_cast<const std::byte*>(hashes.data()), hashes.size() * sizeof(std::uint64_t)));
-}
-template std::string fingerprint(std::string_view, const models::Parameters<float>&, ThreadPool&);
-template std::string fingerprint(std::string_view, const models::Parameters<double>&, ThreadPool&);
 
 StateWriter::StateWriter(formats::AtomicFile output, const StateOrigin& origin, Index sequences)
     : writer_(std::move(output), info_of(origin, sequences)), sequences_(sequences)

@@ -4,20 +4,13 @@
 
 #include "formats/stream/reader.hpp"
 #include "formats/stream/writer.hpp"
-#include "libcore/models/parameters.hpp"
 #include "tools/adapters/generation/generation.hpp"
 
 #include <map>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace stillhouse::adapters {
-
-/// A number that another model, or other weights of the same one, will not have: FNV-1a over config.json and the
-/// weights as T, in pieces that the pool hashes side by side.
-template <class T>
-std::string fingerprint(std::string_view config_json, const models::Parameters<T>& weights, ThreadPool& pool);
 
 /// What a state is of; a network of which any of it differs cannot go on from it.
 struct StateOrigin {

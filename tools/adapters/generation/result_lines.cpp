@@ -3,9 +3,9 @@
 #include "tools/adapters/generation/result_lines.hpp"
 
 #include "formats/json.hpp"
-#include "formats/stream/frame.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/models/unicode.hpp"
+#include "tools/adapters/content_key.hpp"
 
 #include <cerrno>
 #include <cstring>
@@ -13,33 +13,6 @@
 #include <unistd.h>
 
 namespace stillhouse::adapters {
-
-namespace {
-
-class Hash {
-public:
-    void add(const void* bytes, std::size_t n) { hash_.update(bytes, n); }
-    template <class T>
-    void add(const std::vector<T>& values)
-    {
-        const auto n = static_cast<std::uint64_t>(values.size());
-        add(&n, sizeof n);
-        add(values.data(), values.size() * sizeof(T));
-    }
-    std::string text() const
-    {
-        std::uint64_t number = 0;
-        for (const char byte : hash_.digest()) {
-            number = number << 8 | static_cast<unsigned char>(byte);
-        }
-        return std::to_string(number);
-    }
-
-private:
-    formats::frame::Hash hash_;
-};
-
-}  // namespace
 
 ResultLines::ResultLines(const std::string& output, bool resume, const std::string& settings, Index total)
 {
@@ -152,7 +125,7 @@ void for_each_prompt(std::string_view text, bool may_be_empty,
 
 std::string hash_of(const std::vector<Prompt>& prompts)
 {
-    Hash all;
+    ContentHash all;
     for (const Prompt& prompt : prompts) {
         all.add(prompt.ids);
         if (prompt.from != nullptr) {
@@ -171,7 +144,7 @@ std::string hash_of(const std::vector<Prompt>& prompts)
 
 std::string hash_of(const std::vector<std::string_view>& texts)
 {
-    Hash all;
+    ContentHash all;
     for (const std::string_view text : texts) {
         all.add(std::vector<char>(text.begin(), text.end()));
     }
