@@ -96,7 +96,8 @@ inline void describe_tuning(cli::Tool& tool, TuningOptions& s)
     tool.option(&s.filters, "--filters", "NAME", "which filters: as they are, or the modes of their fit (modal-fit) in "
                 "their place, which then are trained").choices({"original", "modes"});
     tool.option(&s.from_scratch, "--from-scratch", "", "random weights of the same shape: the baseline");
-    tool.option(&s.valid, "--valid", "FILE", "a text whose perplexity (first 64 windows) is told on the way")
+    tool.option(&s.valid, "--valid", "FILE", "a text, or token ids, whose perplexity (first 64 windows) is told on the "
+                "way")
         .completes("file").outside_history();
     tool.option(&s.patience, "--patience", "N", "stop after N looks at --valid that were no better; keep the best")
         .range(0, 1e6).needs("--valid");

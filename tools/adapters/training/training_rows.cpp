@@ -2,6 +2,8 @@
 // Rows of tokens to train on.
 #include "tools/adapters/training/training_rows.hpp"
 
+#include "tools/adapters/text/token_reader.hpp"
+
 namespace stillhouse::adapters {
 
 namespace {
@@ -130,9 +132,11 @@ template <class T>
 ScoredText TrainingRows<T>::validation(const std::string& path) const
 {
     ScoredTextOptions options;
-    options.context = request_.context;
-    options.stride = request_.context;
-    ScoredText text = scored_texts(read_files({path}, open_), tokenizer(), options);
+    const bool rows = is_token_file_name(path);
+    options.context = request_.context + (rows ? 1 : 0);
+    options.stride = options.context;
+    ScoredText text = rows ? scored_tokens(path, request_.vocabulary, options, open_)
+                           : scored_texts(read_files({path}, open_), tokenizer(), options);
     if (text.windows.size() > validation_windows) {
         text.windows.resize(validation_windows);
     }

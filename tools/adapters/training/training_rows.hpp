@@ -44,7 +44,8 @@ public:
     /// read once to count); -1 when it can be read only once.
     Index steps(std::optional<Index> asked, std::optional<Index> tokens, Index accumulate) const;
 
-    /// The first 64 windows of a text, at the context of the training.
+    /// The first 64 windows of a text, at the context of the training; those of a token file are one token longer, so
+    /// that a row of context + 1 is one input and all it predicts.
     ScoredText validation(const std::string& path) const;
 
 private:
