@@ -91,7 +91,7 @@ cli::Tool describe(Settings& s)
 
 Index context_of(const Settings& s, const models::NetworkConfig& config)
 {
-    if (s.context && *s.context > config.max_positions) {
+    if (s.context && !s.tokens_alone() && *s.context > config.max_positions) {
         throw_error(ErrorCode::bad_argument, "--context " + std::to_string(*s.context) + ": the model has " +
                                                  "positions for " + std::to_string(config.max_positions));
     }

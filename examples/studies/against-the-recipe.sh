@@ -11,9 +11,8 @@
 # with the options MIXER, its CPU time counted, then KL; scratch has random weights of the same shape and the
 # cross-entropy. SCAVENGE is a program that does the paper's two stages with torch: scavenge.py FOLDER --train FILE
 # --valid FILE --length L --batch B --layer-steps N --tune-steps N --eval-every-cpu S --threads 1, a JSON line a look
-# with stage, cpu_s and valid_ppl; without SCAVENGE or TRAIN it is left out. Ours is scored on the first 64 windows of
-# TEXT, scavenge on its first 64 blocks of L + 1 tokens, nearly the same; each is divided by the teacher's perplexity on
-# what it is scored on.
+# with stage, cpu_s and valid_ppl; without SCAVENGE or TRAIN it is left out. All are scored on the same tokens, the first
+# 64 blocks of CONTEXT + 1 of TEXT, and divided by the teacher's perplexity on them.
 # WORK receives looks.tsv, table.tsv and against-the-recipe.svg; finished runs are not run again.
 set -euo pipefail
 # shellcheck source=examples/studies/common
@@ -51,7 +50,13 @@ cpu = [line["cpu_seconds"] for line in map(json.loads, open(sys.argv[1])) if "lo
 print(max(10, int(float(sys.argv[2]) * 60 / ((cpu[-1] - cpu[0]) / (len(cpu) - 1)))))
 END
 }
-looks=(--valid "$text")
+# tokens OUTPUT LENGTH OPTIONS...: rows of ids
+tokens() {
+    [ -s "$work/$1" ] || teacher-dump -q "$teacher" --context "$2" --batch 1M --show tokens --no-model "${@:3}" |
+        tensor-stream get -q batches.0.tokens - -f -o "$work/$1"
+}
+tokens valid.npy "$((context + 1))" --text "$text" --limit "$((64 * (context + 1)))"
+looks=(--valid "$work/valid.npy")
 for minutes in $runs; do
     with=(--teacher "$teacher" --loss kl)
     tune "ours-$minutes" "$(steps ours "$minutes" "${with[@]}")" "${with[@]}" "${looks[@]}"
@@ -70,17 +75,11 @@ scavenge() {
     }
 }
 if [ -n "${SCAVENGE-}" ] && [ -n "${TRAIN-}" ]; then
-    # tokens OUTPUT LENGTH OPTIONS...: rows of ids
-    tokens() {
-        [ -s "$work/$1" ] || teacher-dump -q "$teacher" --context "$2" --batch 1M --show tokens --no-model "${@:3}" |
-            tensor-stream get -q batches.0.tokens - -f -o "$work/$1"
-    }
     train=$work/train.npy
     case $TRAIN in
     *.npy) train=$TRAIN ;;
     *) tokens train.npy "$context" --text "$TRAIN" ;;
     esac
-    tokens valid.npy "$((context + 1))" --text "$text" --limit "$((64 * (context + 1)))"
     for minutes in $runs; do
         scavenge cost 4 4
         read -r layer tuned < <(python3 - "$work/cost.lines" "$minutes" "${LAYER_SHARE:-0.5}" <<'END'
@@ -99,7 +98,7 @@ else
     echo "no scavenge: it needs SCAVENGE and TRAIN"
 fi
 
-of_teacher=$(evaluate -q "$teacher" --text "$text" --context "$context" --limit "$((64 * context))" --json -t 1 |
+of_teacher=$(evaluate -q "$teacher" --tokens "$work/valid.npy" --context "$((context + 1))" --json -t 1 |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["results"]["text"]["token_perplexity"]["value"])')
 python3 - "$work" "$of_teacher" "$(cpu dump start)" "${MARKS:-2 5 10 20 30}" "$runs" <<'END'
 import json, os, sys
@@ -114,7 +113,7 @@ for run in runs:
     path = "%s/scavenge-%s.lines" % (work, run)
     if os.path.exists(path):
         lines = [line for line in map(json.loads, open(path)) if "valid_ppl" in line]
-        looks.setdefault("scavenge", []).append([(line["cpu_s"] / 60, line["valid_ppl"] / lines[0]["valid_ppl"])
+        looks.setdefault("scavenge", []).append([(line["cpu_s"] / 60, line["valid_ppl"] / teacher)
                                                  for line in lines[1:]])
 with open(work + "/looks.tsv", "w") as out:
     for name, all_runs in looks.items():
