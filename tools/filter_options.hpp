@@ -88,6 +88,7 @@ public:
         if (context.device() == "cuda") {
             throw_error(ErrorCode::resource, "--device cuda: filters are computed on by the CPU alone; leave it out");
         }
+        compute::choose_device(context.device());
         context.check_output();
         if (plot_) {
             adapters::require_gnuplot();

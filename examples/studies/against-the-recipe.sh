@@ -2,17 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # A student against the paper's recipe and against nothing at equal CPU time: perplexity over the teacher's, by minutes.
 #
-#   TEACHER=FOLDER TRAIN=books.npy TEXT=emma.txt RUNS="5 30" MARKS="2 5 10 20 30" CONTEXT=512 BATCH=4 \
-#       MIXER="--mixer multihyena" RATE=2e-3 PRECISION=bf16 SCAVENGE=scavenge.py PYTHON=python3 LAYER_SHARE=0.5 \
+#   TEACHER=FOLDER TRAIN=books.txt TEXT=emma.txt RUNS="5 30" MARKS="2 5 10 20 30" CONTEXT=512 BATCH=4 \
+#       MIXER="--mixer multihyena" RATE=2e-3 PRECISION=bf16 OPTIONS="--lr-scale *.filter_modes.*=0.1" \
+#       SCAVENGE=scavenge.py PYTHON=python3 LAYER_SHARE=0.5 CONTENDERS="ours scratch scavenge" \
 #       WORK=against-the-recipe examples/studies/against-the-recipe.sh
 #
 # Each contender runs once for each of RUNS, CPU minutes that its number of steps is chosen for (a few steps are timed
 # first); at each of MARKS counts the lowest perplexity that any of its runs had told by then. Ours is a closed start
-# with the options MIXER, its CPU time counted, then KL; scratch has random weights of the same shape and the
-# cross-entropy. SCAVENGE is a program that does the paper's two stages with torch: scavenge.py FOLDER --train FILE
-# --valid FILE --length L --batch B --layer-steps N --tune-steps N --eval-every-cpu S --threads 1, a JSON line a look
-# with stage, cpu_s and valid_ppl; without SCAVENGE or TRAIN it is left out. All are scored on the same tokens, the first
-# 64 blocks of CONTEXT + 1 of TEXT, and divided by the teacher's perplexity on them.
+# with the options MIXER, its CPU time counted, then KL with the OPTIONS of fine-tune; scratch has random weights of the
+# same shape and the cross-entropy. SCAVENGE is a program that does the paper's two stages with torch: scavenge.py FOLDER
+# --train FILE --valid FILE --length L --batch B --layer-steps N --tune-steps N --eval-every-cpu S --threads 1, a JSON
+# line a look with stage, cpu_s and valid_ppl; without SCAVENGE or TRAIN it is left out. All are scored on the same
+# tokens, the first 64 blocks of CONTEXT + 1 of TEXT, and divided by the teacher's perplexity on them; looks cost them
+# nothing. CONTENDERS are those that run: the table shows all whose runs are in WORK, so they may be separate jobs.
 # WORK receives looks.tsv, table.tsv and against-the-recipe.svg; finished runs are not run again.
 set -euo pipefail
 # shellcheck source=examples/studies/common
@@ -27,7 +29,7 @@ context=${CONTEXT:-512} batch=${BATCH:-4} runs=${RUNS:-5 30} rate=${RATE:-2e-3}
 read -r -a mixer <<<"${MIXER-}"
 training_data
 
-dump=("$teacher" "${data[@]:0:2}" --context "$context" --limit "${TOKENS:-100K}")
+dump=("$teacher" "${data[@]}" --context "$context" --limit "${TOKENS:-100K}")
 [ "${data[0]}" != --sample ] || dump=("$teacher" --sample --context "$context" --limit "${TOKENS:-100K}")
 stage dump teacher-dump -q "${dump[@]}" -t 1
 stage start layer-distill -q "$work/dump.mts" --steps 0 -t 1 "${mixer[@]}"
@@ -57,12 +59,16 @@ tokens() {
 }
 tokens valid.npy "$((context + 1))" --text "$text" --limit "$((64 * (context + 1)))"
 looks=(--valid "$work/valid.npy")
+of_ours=(--teacher "$teacher" --loss kl)
+read -r -a options <<<"${OPTIONS-}"
+of_ours+=("${options[@]}")
+of_scratch=(--from-scratch --loss ce)
+[ "${data[0]}" != --sample ] || of_scratch+=(--teacher "$teacher")
+contends() { [[ " ${CONTENDERS:-ours scratch scavenge} " == *" $1 "* ]]; }
 for minutes in $runs; do
-    with=(--teacher "$teacher" --loss kl)
-    tune "ours-$minutes" "$(steps ours "$minutes" "${with[@]}")" "${with[@]}" "${looks[@]}"
-    [ "${data[0]}" = --sample ] && with=(--teacher "$teacher") || with=()
-    with+=(--from-scratch --loss ce)
-    tune "scratch-$minutes" "$(steps scratch "$minutes" "${with[@]}")" "${with[@]}" "${looks[@]}"
+    ! contends ours || tune "ours-$minutes" "$(steps ours "$minutes" "${of_ours[@]}")" "${of_ours[@]}" "${looks[@]}"
+    ! contends scratch ||
+        tune "scratch-$minutes" "$(steps scratch "$minutes" "${of_scratch[@]}")" "${of_scratch[@]}" "${looks[@]}"
 done
 
 # scavenge NAME LAYER_STEPS TUNE_STEPS: its lines
@@ -74,7 +80,9 @@ scavenge() {
         mv "$work/lines.new" "$work/$1.lines"
     }
 }
-if [ -n "${SCAVENGE-}" ] && [ -n "${TRAIN-}" ]; then
+if contends scavenge && [ -z "${SCAVENGE:+${TRAIN-}}" ]; then
+    echo "no scavenge: it needs SCAVENGE and TRAIN"
+elif contends scavenge; then
     train=$work/train.npy
     case $TRAIN in
     *.npy) train=$TRAIN ;;
@@ -94,8 +102,6 @@ END
         )
         scavenge "scavenge-$minutes" "$layer" "$tuned"
     done
-else
-    echo "no scavenge: it needs SCAVENGE and TRAIN"
 fi
 
 of_teacher=$(evaluate -q "$teacher" --tokens "$work/valid.npy" --context "$((context + 1))" --json -t 1 |
@@ -103,21 +109,18 @@ of_teacher=$(evaluate -q "$teacher" --tokens "$work/valid.npy" --context "$((con
 python3 - "$work" "$of_teacher" "$(cpu dump start)" "${MARKS:-2 5 10 20 30}" "$runs" <<'END'
 import json, os, sys
 work, teacher, start, marks, runs = sys.argv[1], float(sys.argv[2]), float(sys.argv[3]), *map(str.split, sys.argv[4:])
+kinds = {"ours": ("%s/ours-%s.jsonl", "cpu_seconds", "perplexity", start),
+         "scratch": ("%s/scratch-%s.jsonl", "cpu_seconds", "perplexity", 0.0),
+         "scavenge": ("%s/scavenge-%s.lines", "cpu_s", "valid_ppl", 0.0)}
 looks = {}
-for run in runs:
-    for name in ("ours", "scratch"):
-        path = "%s/%s-%s.jsonl" % (work, name, run)
-        before = start if name == "ours" else 0.0
-        looks.setdefault(name, []).append([((line["cpu_seconds"] + before) / 60, line["perplexity"] / teacher)
-                                           for line in map(json.loads, open(path)) if "perplexity" in line])
-    path = "%s/scavenge-%s.lines" % (work, run)
-    if os.path.exists(path):
-        lines = [line for line in map(json.loads, open(path)) if "valid_ppl" in line]
-        looks.setdefault("scavenge", []).append([(line["cpu_s"] / 60, line["valid_ppl"] / teacher)
-                                                 for line in lines[1:]])
 with open(work + "/looks.tsv", "w") as out:
-    for name, all_runs in looks.items():
-        for run, points in zip(runs, all_runs):
+    for name, (pattern, at, value, before) in kinds.items():
+        for run in runs:
+            if not os.path.exists(pattern % (work, run)):
+                continue
+            lines = map(json.loads, open(pattern % (work, run)))
+            points = [((line[at] + before) / 60, line[value] / teacher) for line in lines if at in line and value in line]
+            looks.setdefault(name, []).append(points)
             out.writelines("%s-%s\t%.4f\t%.5f\n" % (name, run, *point) for point in points)
             with open("%s/%s-%s.tsv" % (work, name, run), "w") as curve:
                 curve.writelines("%.4f\t%.5f\n" % point for point in points)
@@ -131,10 +134,14 @@ END
 expand -t 16,28,40 "$work/table.tsv" # perplexity over the teacher's
 curves=
 for run in $runs; do
-    curves+="'$work/ours-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#1f5fa8' t 'ours, $run min', "
-    curves+="'$work/scratch-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#2e8b57' t 'from scratch, $run min', "
-    [ ! -s "$work/scavenge-$run.tsv" ] ||
-        curves+="'$work/scavenge-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '#b03030' t 'scavenge, $run min', "
+    while read -r contender colour title; do
+        [ ! -s "$work/$contender-$run.tsv" ] ||
+            curves+="'$work/$contender-$run.tsv' w lp pt 7 ps 0.5 lw 2 lc rgb '$colour' t '$title, $run min', "
+    done <<'END'
+ours #1f5fa8 ours
+scratch #2e8b57 from scratch
+scavenge #b03030 scavenge
+END
 done
 picture "$work/$name.svg" <<END
 set logscale y; set xlabel "CPU minutes"; set ylabel "perplexity / teacher's"

@@ -155,16 +155,30 @@ const PairAttention* pair_attention([[maybe_unused]] const Operations<float>& op
 #endif
 }
 
-std::unique_ptr<Backend> make_backend(const std::string& device, Precision precision, int threads)
+void choose_device(const std::string& device)
 {
     if (device == "auto" || device == "cpu") {
-        return std::make_unique<CpuBackend>(precision, threads);
+        return;
+    }
+    if (device == "cpu:plain" || device == "cpu:avx2" || device == "cpu:avx512") {
+        if (!cpu::choose_level(std::string_view(device).substr(4))) {
+            throw_error(ErrorCode::resource, "--device " + device + ": this processor has no such instructions; take "
+                                                 "cpu or cpu:plain");
+        }
+        return;
     }
     if (device == "cuda" || device.starts_with("cuda:")) {
         throw_error(ErrorCode::resource,
                     "--device " + device + ": this build of stillhouse has no CUDA backend; take cpu or auto");
     }
-    throw_error(ErrorCode::bad_argument, "device '" + device + "' is not known; expected auto, cpu, cuda or cuda:N");
+    throw_error(ErrorCode::bad_argument, "device '" + device + "' is not known; expected auto, cpu, cpu:plain, cpu:avx2, "
+                                                             "cpu:avx512, cuda or cuda:N");
+}
+
+std::unique_ptr<Backend> make_backend(const std::string& device, Precision precision, int threads)
+{
+    choose_device(device);
+    return std::make_unique<CpuBackend>(precision, threads);
 }
 
 }  // namespace stillhouse::compute

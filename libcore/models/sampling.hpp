@@ -62,7 +62,12 @@ private:
 template <class T>
 Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& how, Random& random);
 
-/// The same where only the largest logits are known, most probable first (BestLogits): with greedy at least one of
+/// How far the largest logit of those that may be drawn is ahead of the second: where rounding cannot change what
+/// greedy takes. 0 where there is no second.
+template <class T>
+double margin(const T* logits, Index n, const Drawable& allowed);
+
+/// The same as `sample` where only the largest logits are known, most probable first (BestLogits): with greedy at least one of
 /// them, else at least top_k > 0 or all that are allowed. Error{bad_argument}: none is.
 template <class T>
 Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const Sampling& how, Random& random);

@@ -83,7 +83,10 @@ void add_shared_options(Tool& tool, SharedSettings& s)
                 .detail("0 takes OMP_NUM_THREADS, else SLURM_CPUS_PER_TASK, else the processors that the process "
                         "may run on."),
             "STILLHOUSE_THREADS");
-        in_environment(add(&s.device, "--device", "NAME", "where to compute").choices({"auto", "cpu", "cuda"}),
+        in_environment(add(&s.device, "--device", "NAME", "where to compute")
+                           .choices({"auto", "cpu", "cpu:plain", "cpu:avx2", "cpu:avx512", "cuda"})
+                           .detail("cpu:NAME takes these instructions of the processor instead of its best ones: what "
+                                   "another machine would compute."),
                        "STILLHOUSE_DEVICE");
     }
     if (which.seed) {

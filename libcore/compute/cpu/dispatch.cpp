@@ -41,11 +41,30 @@ const std::array<const Level*, 6>& found_levels() noexcept
     return found;
 }
 
+const Level*& chosen_level() noexcept
+{
+    static const Level* chosen = found_levels()[0];
+    return chosen;
+}
+
 }  // namespace
 
 const Level& level() noexcept
 {
-    return *found_levels()[0];
+    return *chosen_level();
+}
+
+bool choose_level(std::string_view name) noexcept
+{
+    // The last of a name: its plainest, as another machine has it.
+    const Level* last = nullptr;
+    for (const Level* const* each = levels(); *each != nullptr; ++each) {
+        last = (*each)->name == name ? *each : last;
+    }
+    if (last != nullptr) {
+        chosen_level() = last;
+    }
+    return last != nullptr;
 }
 
 const Level* const* levels() noexcept

@@ -6,6 +6,7 @@
 #include "libcore/compute/vector.hpp"
 
 #include <cstdint>
+#include <string_view>
 
 namespace stillhouse::compute::cpu {
 
@@ -137,8 +138,12 @@ extern const Level level_avx512;
 extern const Level level_avx512_vnni;
 extern const Level level_avx512_bf16;
 
-/// The best level that this processor runs.
+/// The best level that this processor runs, or the one that was chosen.
 const Level& level() noexcept;
+
+/// Takes the level of this name from now on; false where the processor does not run it. Others keep what they took
+/// from the level before, so this comes before any computation.
+bool choose_level(std::string_view name) noexcept;
 
 /// Every level that this processor runs, best first, null at the end: for tests.
 const Level* const* levels() noexcept;

@@ -21,6 +21,7 @@ BOOST_AUTO_TEST_CASE(the_factory_knows_its_devices)
     BOOST_TEST((code("cuda") == ErrorCode::resource));
     BOOST_TEST((code("cuda:1") == ErrorCode::resource));
     BOOST_TEST((code("gpu") == ErrorCode::bad_argument));
+    BOOST_TEST((code("cpu:sse") == ErrorCode::bad_argument));
     BOOST_CHECK_THROW(compute::make_backend("cpu", compute::Precision::f32, 0), Error);
     const auto backend = compute::make_backend("auto", compute::Precision::f32, 3);
     BOOST_TEST(backend->pool().threads() == 3);

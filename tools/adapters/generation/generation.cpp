@@ -107,6 +107,7 @@ struct Generator<T>::Row {
     Index seen = 0;                              // tokens that the state has seen
     Token next = 0;                              // the token just drawn
     double logprob = 0.0;
+    double margin = 0.0;
     bool closing = false;                        // at its end, but its last token has to be in the state to be kept
 };
 
@@ -178,6 +179,7 @@ void Generator<T>::draw(std::vector<Row>& rows, Matrix<const T> logits) const
         row.next = models::sample(values, logits.cols, allowed_, options_.sampling, row.random);
         if (options_.logprobs) {
             row.logprob = static_cast<double>(values[row.next]) - totals[static_cast<std::size_t>(i)];
+            row.margin = models::margin(values, logits.cols, allowed_);
         }
     });
 }
@@ -223,6 +225,7 @@ bool Generator<T>::accept(Row& row, const Receiver& receiver) const
     result.ids.push_back(row.next);
     if (options_.logprobs) {
         result.logprobs.push_back(row.logprob);
+        result.margins.push_back(row.margin);
     }
     if (row.printer) {
         const std::size_t before = result.text.size();

@@ -62,6 +62,7 @@ struct Continuation {
     std::vector<Token> ids;
     std::string text;                            // empty without a tokenizer
     std::vector<double> logprobs;                // natural, over the whole vocabulary at temperature 1
+    std::vector<double> margins;                 // of the likeliest token's over the second's
     End end = End::length;
     bool context_full = false;                   // ended because attention has no more positions
 };

@@ -190,11 +190,8 @@ formats::Value to_json(const Continuation& continuation, bool with_text, bool wi
     }
     map.emplace_back("ids", std::move(ids));
     if (with_logprobs) {
-        formats::List values;
-        for (const double x : continuation.logprobs) {
-            values.emplace_back(x);
-        }
-        map.emplace_back("logprobs", std::move(values));
+        map.emplace_back("logprobs", formats::List(continuation.logprobs.begin(), continuation.logprobs.end()));
+        map.emplace_back("margins", formats::List(continuation.margins.begin(), continuation.margins.end()));
     }
     map.emplace_back("end", name_of(continuation.end));
     return map;
