@@ -4,6 +4,8 @@ teacher-dump "$teacher" --text "$text" --limit 512 --context 64 --batch 4 -o dum
 layer-distill dump.mts --suggest-keep 2 --order 2 --window 1 >table
 layer-distill dump.mts --suggest-keep 2 --order 2 --window 1 --json >lines
 layer-distill dump.mts --suggest-keep 2 --order 2 --window 48 --json >wide
+layer-distill dump.mts --suggest-keep 1 --order 2 --window 1 --heads 192 --json >own # a filter a channel, of a head too
+[ "$(wc -l <own)" = 2 ] || cat own
 grep -q '^layers: --keep [0-3],[0-3]$' table && grep -q '^heads:  --keep [0-3]:[0-9],[0-3]:[0-9]$' table || cat table
 python3 - <<'EOF2'
 import json

@@ -170,6 +170,29 @@ void ModelLoader<T>::take(formats::Note note)
 }
 
 template <class T>
+void ModelLoader<T>::restore_filters()
+{
+    for (Index i = 0; i < model_.config.layers; ++i) {
+        const models::MixerConfig& mixer = model_.config.mixers[static_cast<std::size_t>(i)];
+        const std::string name = "layers." + std::to_string(i) + ".mixer.filter";
+        const Shape* shape = expected_.shape(name);
+        if (shape == nullptr || model_.weights.find(name) != nullptr) {
+            continue;
+        }
+        const auto modes = with_context("layer " + std::to_string(i),
+                                        [&] { return models::fitted_modes(mixer, i, model_.weights); });
+        if (modes.empty()) {
+            continue;                                // missing, which `finish` says
+        }
+        T* to = model_.weights.add(name, *shape).values.data();
+        for (const systems::ModalSystem& system : modes) {
+            const std::vector<double> h = systems::impulse_response(system, mixer.filter_length);
+            to = std::transform(h.begin(), h.end(), to, [](double x) { return static_cast<T>(x); });
+        }
+    }
+}
+
+template <class T>
 void ModelLoader<T>::finish(const std::function<std::string(std::string_view)>& label)
 {
     for (Index i = 0; i < model_.config.layers; ++i) {
@@ -191,6 +214,7 @@ void ModelLoader<T>::finish(const std::function<std::string(std::string_view)>& 
             models::set_modes(mixer, i, modes_from(part("sections"), part("cascade"), part("fir")), model_.weights);
         });
     }
+    restore_filters();
     for (const models::WeightShape& weight : expected_.all()) {
         if (model_.weights.find(weight.name) == nullptr) {
             expected_.missing(weight.name, label(weight.name));

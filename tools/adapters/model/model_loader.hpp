@@ -35,6 +35,8 @@ private:
     /// is made of them in `finish`.
     bool modes_part(std::string_view name) const;
     bool made_of_modes(std::string_view name) const;
+    /// Free filters that were left out beside their fit (realize-ssm --drop-exact) are what the fit stands for.
+    void restore_filters();
     T* add(const formats::TensorHeader& header, const std::string& label);
     void keep(const formats::TensorHeader& header, const std::byte* data);
 

@@ -63,6 +63,9 @@ double cost(const models::NetworkConfig& teacher, const models::Parameters<T>& w
             const Control& control)
 {
     options.keep = all_but(teacher, one);
+    if (one.head >= 0 && options.heads && options.mixer != "multihyena") {
+        options.heads = std::max<Index>(1, *options.heads / teacher.heads);   // this head's share of the layer's filters
+    }
     const auto config = student_config(teacher, options, fitted.front().length);
     auto own = weights.clone();
     const auto attention = take_attention(teacher, config, own);
