@@ -4,36 +4,33 @@
 // which sum does not depend on how the compiler vectorises.
 #include "libcore/models/attention_kernels.hpp"
 
+#include "libcore/compute/registers.hpp"
 #include "libcore/compute/vector.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
 
-#define STILLHOUSE_INLINE [[gnu::always_inline]] inline
-
 namespace stillhouse::models {
 namespace {
 
-template <class T, int Bytes>
-struct VectorOf {
-    typedef T type __attribute__((vector_size(Bytes)));
-};
+using compute::Register;
 
 // Rows x Vectors accumulators in registers.
 template <class T, int Bytes, int Rows, int Vectors>
 STILLHOUSE_INLINE void tile(Index k, const T* a, Index a_row, Index a_col, const T* b, Index b_row, T* c, Index c_row,
                             bool add)
 {
-    using V = typename VectorOf<T, Bytes>::type;
-    constexpr int lanes = Bytes / static_cast<int>(sizeof(T));
+    using R = Register<T, Bytes>;
+    using V = typename R::V;
+    constexpr Index lanes = R::lanes;
     V sums[Rows][Vectors];
 #pragma GCC unroll 8
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) {
             if (add) {
-                std::memcpy(&sums[r][v], c + r * c_row + v * lanes, Bytes);
+                sums[r][v] = R::load(c + r * c_row + v * lanes);
             } else {
                 sums[r][v] = V{};
             }
@@ -43,7 +40,7 @@ STILLHOUSE_INLINE void tile(Index k, const T* a, Index a_row, Index a_col, const
         V row[Vectors];
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) {
-            std::memcpy(&row[v], b + p * b_row + v * lanes, Bytes);
+            row[v] = R::load(b + p * b_row + v * lanes);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < Rows; ++r) {
@@ -58,7 +55,7 @@ STILLHOUSE_INLINE void tile(Index k, const T* a, Index a_row, Index a_col, const
     for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < Vectors; ++v) {
-            std::memcpy(c + r * c_row + v * lanes, &sums[r][v], Bytes);
+            R::store(c + r * c_row + v * lanes, sums[r][v]);
         }
     }
 }
@@ -86,7 +83,7 @@ template <class T, int Bytes, int Widest>
 STILLHOUSE_INLINE void product(Index m, Index n, Index k, const T* a, Index a_row, Index a_col, const T* b, Index b_row,
                                T* c, Index c_row, bool add)
 {
-    constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
+    constexpr Index lanes = Register<T, Bytes>::lanes;
     Index j = 0;
     for (; j + Widest * lanes <= n; j += Widest * lanes) {
         panel<T, Bytes, Widest>(m, k, a, a_row, a_col, b + j, b_row, c + j, c_row, add);
@@ -109,23 +106,17 @@ STILLHOUSE_INLINE void product(Index m, Index n, Index k, const T* a, Index a_ro
 template <class T, int Bytes>
 STILLHOUSE_INLINE void affine(T* x, Index n, T scale, T shift)
 {
-    using V = typename VectorOf<T, Bytes>::type;
-    constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
+    using R = Register<T, Bytes>;
+    constexpr Index lanes = R::lanes;
     Index i = 0;
     for (; i + lanes <= n; i += lanes) {
-        V v;
-        std::memcpy(&v, x + i, Bytes);
-        v = v * scale - shift;
-        std::memcpy(x + i, &v, Bytes);
+        R::store(x + i, R::load(x + i) * scale - shift);
     }
     // The rest goes through the same vector arithmetic, so that an element's bits do not depend on its place.
     if (i < n) {
         T rest[lanes] = {};
         std::copy_n(x + i, n - i, rest);
-        V v;
-        std::memcpy(&v, rest, Bytes);
-        v = v * scale - shift;
-        std::memcpy(rest, &v, Bytes);
+        R::store(rest, R::load(rest) * scale - shift);
         std::copy_n(rest, n - i, x + i);
     }
 }
@@ -133,16 +124,15 @@ STILLHOUSE_INLINE void affine(T* x, Index n, T scale, T shift)
 template <class T, int Bytes>
 STILLHOUSE_INLINE T greatest(const T* x, Index n)
 {
-    using V = typename VectorOf<T, Bytes>::type;
-    constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
+    using R = Register<T, Bytes>;
+    using V = typename R::V;
+    constexpr Index lanes = R::lanes;
     T best = x[0];
     Index i = 0;
     if (n >= lanes) {
-        V bests;
-        std::memcpy(&bests, x, Bytes);
+        V bests = R::load(x);
         for (i = lanes; i + lanes <= n; i += lanes) {
-            V v;
-            std::memcpy(&v, x + i, Bytes);
+            const V v = R::load(x + i);
             bests = v > bests ? v : bests;
         }
         for (Index l = 0; l < lanes; ++l) {
@@ -158,16 +148,15 @@ STILLHOUSE_INLINE T greatest(const T* x, Index n)
 template <class T, int Bytes>
 STILLHOUSE_INLINE T total(const T* x, Index n)
 {
-    using V = typename VectorOf<T, Bytes>::type;
-    constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
+    using R = Register<T, Bytes>;
+    using V = typename R::V;
+    constexpr Index lanes = R::lanes;
     constexpr Index vectors = 16 / lanes;
     V sums[vectors] = {};
     Index i = 0;
     for (; i + 16 <= n; i += 16) {
         for (Index v = 0; v < vectors; ++v) {
-            V next;
-            std::memcpy(&next, x + i + v * lanes, Bytes);
-            sums[v] += next;
+            sums[v] += R::load(x + i + v * lanes);
         }
     }
     T lane[16];

@@ -4,13 +4,12 @@
 // does not depend on how the compiler vectorises.
 #include "libcore/models/hyena_strip.hpp"
 
+#include "libcore/compute/registers.hpp"
 #include "libcore/compute/vector.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <string_view>
-
-#define STILLHOUSE_INLINE [[gnu::always_inline]] inline
 
 namespace stillhouse::models {
 namespace {
@@ -18,17 +17,11 @@ namespace {
 constexpr Index width = systems::lane_count;
 
 template <class T, int Bytes>
-struct Strip {
-    typedef T V __attribute__((vector_size(Bytes)));
-    static constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
-
-    STILLHOUSE_INLINE static V load(const T* p)
-    {
-        V v;
-        std::memcpy(&v, p, Bytes);
-        return v;
-    }
-    STILLHOUSE_INLINE static void store(T* p, V v) { std::memcpy(p, &v, Bytes); }
+struct Strip : compute::Register<T, Bytes> {
+    using typename compute::Register<T, Bytes>::V;
+    using compute::Register<T, Bytes>::lanes;
+    using compute::Register<T, Bytes>::load;
+    using compute::Register<T, Bytes>::store;
 
     /// Sums of one row: rows of sixteen, from(j) that of lag j.
     template <class From>

@@ -4,36 +4,23 @@
 // does not depend on how the compiler vectorises.
 #include "libcore/systems/lane_kernels.hpp"
 
+#include "libcore/compute/registers.hpp"
 #include "libcore/compute/vector.hpp"
 
-#include <cstring>
 #include <string_view>
-
-#define STILLHOUSE_INLINE [[gnu::always_inline]] inline
 
 namespace stillhouse::systems {
 namespace {
-
-template <class T, int Bytes>
-struct VectorOf {
-    typedef T type __attribute__((vector_size(Bytes)));
-};
 
 constexpr Index row = lane_count;
 
 /// Some of the sixteen signals in one register each row, `Slots` slots at a time.
 template <class T, int Bytes>
-struct Strip {
-    using V = typename VectorOf<T, Bytes>::type;
-    static constexpr Index lanes = Bytes / static_cast<Index>(sizeof(T));
-
-    STILLHOUSE_INLINE static V load(const T* p)
-    {
-        V v;
-        std::memcpy(&v, p, Bytes);
-        return v;
-    }
-    STILLHOUSE_INLINE static void store(T* p, V v) { std::memcpy(p, &v, Bytes); }
+struct Strip : compute::Register<T, Bytes> {
+    using typename compute::Register<T, Bytes>::V;
+    using compute::Register<T, Bytes>::lanes;
+    using compute::Register<T, Bytes>::load;
+    using compute::Register<T, Bytes>::store;
 
     template <int Slots>
     STILLHOUSE_INLINE static void pairs(const T* c, const T* u, Index length, T* states, T* y)
