@@ -4,6 +4,7 @@
 
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"
+#include "libcore/compute/backend.hpp"
 #include "tools/adapters/filters/filters.hpp"
 #include "tools/adapters/plot.hpp"
 #include "tools/cli/context.hpp"
@@ -85,9 +86,6 @@ public:
                const std::optional<std::string>& plot)
         : context_(context), run_(std::move(run)), plot_(plot)
     {
-        if (context.device() == "cuda") {
-            throw_error(ErrorCode::resource, "--device cuda: filters are computed on by the CPU alone; leave it out");
-        }
         compute::choose_device(context.device());
         context.check_output();
         if (plot_) {

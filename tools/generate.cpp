@@ -63,7 +63,7 @@ cli::Tool describe(Settings& s)
     tool.option(&sampling.top_p, "--top-p", "P", "among the likeliest that hold this much probability").range(1e-9, 1);
     tool.group("Results");
     tool.option(&s.ids, "--ids", "", "print token ids, comma separated, instead of text").excludes("--prompts-file");
-    tool.option(&s.generation.logprobs, "--logprobs", "", "JSON lines with the log probability of every token and the lead of the likeliest");
+    tool.option(&s.generation.logprobs, "--logprobs", "", "JSON lines with every token's log probability and margin");
     tool.option(&s.save_state, "--save-state", "FILE", "keep the state behind the text, or behind each of them")
         .completes("output").excludes("--resume");
     tool.option(&s.load_state, "--load-state", "FILE", "go on from kept states; a prompt continues its text")

@@ -171,8 +171,8 @@ void choose_device(const std::string& device)
         throw_error(ErrorCode::resource,
                     "--device " + device + ": this build of stillhouse has no CUDA backend; take cpu or auto");
     }
-    throw_error(ErrorCode::bad_argument, "device '" + device + "' is not known; expected auto, cpu, cpu:plain, cpu:avx2, "
-                                                             "cpu:avx512, cuda or cuda:N");
+    throw_error(ErrorCode::bad_argument, "device '" + device + "' is not known; expected auto, cpu, cpu:plain, "
+                                             "cpu:avx2, cpu:avx512, cuda or cuda:N");
 }
 
 std::unique_ptr<Backend> make_backend(const std::string& device, Precision precision, int threads)

@@ -144,8 +144,8 @@ public:
 };
 
 /// What a device asks of the processor, for the whole process and before anything is computed: "auto" and "cpu" take
-/// its best instructions, "cpu:plain", "cpu:avx2" and "cpu:avx512" these (without the products of bf16 and of bytes that
-/// some processors have besides), so that a result can be compared with another machine's. Error{resource} for
+/// its best instructions, "cpu:plain", "cpu:avx2" and "cpu:avx512" these (without the products of bf16 and of bytes
+/// that some processors have besides), so that a result can be compared with another machine's. Error{resource} for
 /// instructions that it has not, and for "cuda" and "cuda:N", of which this build has none; Error{bad_argument} for
 /// other names.
 void choose_device(const std::string& device);

@@ -310,6 +310,23 @@ Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& 
 }
 
 template <class T>
+double margin(const T* logits, Index n, const Drawable& allowed)
+{
+    Index ids = 0;
+    T first = -std::numeric_limits<T>::infinity();
+    T second = first;
+    allowed.for_each_run(n, [&](Drawable::Run run) {
+        ids += run.end - run.begin;
+        for (Index i = run.begin; i < run.end; ++i) {
+            const T x = logits[i];
+            second = std::max(second, std::min(first, x));
+            first = std::max(first, x);
+        }
+    });
+    return ids > 1 && first > second ? static_cast<double>(first) - static_cast<double>(second) : 0.0;
+}
+
+template <class T>
 Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const Sampling& how, Random& random)
 {
     const double uniform = random.uniform();
@@ -329,6 +346,8 @@ Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const S
 
 template Token sample(const float*, Index, const Drawable&, const Sampling&, Random&);
 template Token sample(const double*, Index, const Drawable&, const Sampling&, Random&);
+template double margin(const float*, Index, const Drawable&);
+template double margin(const double*, Index, const Drawable&);
 template Token sample_among<float>(std::span<const BestLogits<float>::Choice>, const Sampling&, Random&);
 template Token sample_among<double>(std::span<const BestLogits<double>::Choice>, const Sampling&, Random&);
 

@@ -67,8 +67,8 @@ Token sample(const T* logits, Index n, const Drawable& allowed, const Sampling& 
 template <class T>
 double margin(const T* logits, Index n, const Drawable& allowed);
 
-/// The same as `sample` where only the largest logits are known, most probable first (BestLogits): with greedy at least one of
-/// them, else at least top_k > 0 or all that are allowed. Error{bad_argument}: none is.
+/// `sample` where only the largest logits are known, most probable first (BestLogits): with greedy at least one, else
+/// at least top_k > 0 of them or all that are allowed. Error{bad_argument}: none is.
 template <class T>
 Token sample_among(std::span<const typename BestLogits<T>::Choice> best, const Sampling& how, Random& random);
 

@@ -87,6 +87,14 @@ BOOST_AUTO_TEST_CASE(greedy_takes_the_first_maximum)
     BOOST_TEST(sample(single.data(), 3, all, {.greedy = true}, random) == 1);
 }
 
+BOOST_AUTO_TEST_CASE(how_far_the_likeliest_is_ahead)
+{
+    BOOST_TEST(margin(logits.data(), 7, all) == 0);
+    BOOST_TEST(margin(logits.data(), 4, all) == 1.0);
+    BOOST_TEST(margin(logits.data(), 7, std::vector<bool>{true, false, true, false, true, true, true}) == 1.5);
+    BOOST_TEST(margin(logits.data(), 7, std::vector<bool>{false, true}) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(ties_go_to_the_lower_id)
 {
     const std::vector<double> equal(10, 0.25);

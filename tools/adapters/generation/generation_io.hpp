@@ -43,7 +43,8 @@ template <class T>
 models::Execution choose_execution(std::string_view mode, std::string_view filters, const models::NetworkConfig& config,
                                    const models::Parameters<T>& weights);
 
-/// {"prompt": 0, "text": "...", "ids": [...], "logprobs": [...], "margins": [...], "end": "stop"}; text where there is a tokenizer.
+/// {"prompt": 0, "text": "...", "ids": [...], "logprobs": [...], "margins": [...], "end": "stop"}; text where there is
+/// a tokenizer.
 formats::Value to_json(const Continuation& continuation, bool with_text, bool with_logprobs);
 
 }  // namespace stillhouse::adapters
