@@ -28,8 +28,8 @@ struct PairAttention {
 
     /// to[rows, (width + 1) / 2] = (x0, x1), (x2, x3), ... of each row of x[rows, width]
     void (*pair_along)(const float* x, Index stride, Index rows, Index width, Pair* to);
-    /// to[(rows + 1) / 2, padded] = rows 2p and 2p + 1 of x[rows, width]; zeros behind them; padded a multiple of 16
-    void (*pair_rows)(const float* x, Index stride, Index rows, Index width, Index padded, Pair* to);
+    /// to[(rows + 1) / 2, padded] = rows 2p and 2p + 1 of x[rows, width]; zeros behind them
+    void (*pair_rows)(const float* x, Index stride, Index rows, Index width, Pair* to, Index padded);
     /// to[steps, queries] = lines[count, steps] transposed, zeros behind `count`
     void (*turn)(const Pair* lines, Index count, Index steps, Pair* to);
     /// scores[keys, queries] = keys[keys, steps] times queries[steps, queries], and the greatest that each query sees

@@ -44,7 +44,7 @@ void attend_in_pairs(compute::Operations<float>& ops, const compute::PairAttenti
         Scratch<Pair> weights((longest + 1) / 2 * strip_queries);
         kernels.pair_along(k.token(b, whole.begin) + kv_column, k.width, n, width, keys.data());
         std::fill(keys.data() + n * steps, keys.data() + rows * steps, Pair{0});
-        kernels.pair_rows(v.token(b, whole.begin) + kv_column, v.width, n, width, padded, values.data());
+        kernels.pair_rows(v.token(b, whole.begin) + kv_column, v.width, n, width, values.data(), padded);
         for (Index t = first; t < last; t += strip_queries) {
             const Reach reach(before + t, std::min(strip_queries, last - t), geometry.window);
             const compute::StripKeys strip{reach.first, reach.window, reach.begin, reach.end};

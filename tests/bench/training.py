@@ -3,9 +3,10 @@
 """Training speeds beside PyTorch's, alternating in one run: training.py BENCH PEERS PYTHON [--rounds 3] [--only NAME].
 
 BENCH is build/tests/bench/bench_training, PEERS the folder with hyena_step.py, neox_forward.py, fft_conv.py and
-make_neox.py, PYTHON an interpreter with torch. Ratios are of units (tokens, sequences) a second of CPU time, which a
-busy machine distorts least, and of wall time; the peer is run with one thread and with two, in f32 and for bf16 in
-both, and its best figure counts. Prints one JSON line a comparison: minimum and median of the ratios over the rounds,
+make_neox.py, PYTHON an interpreter with torch. Ratios are of units (tokens, sequences) a second of wall time, both sides
+with two threads, and of CPU time, which a busy machine distorts least; the peer is run with one thread too, in f32 and
+for bf16 in both, and its best figure counts. Goals are of wall time: where others use the machine, run it by
+`chrt -f 1`. Prints one JSON line a comparison: minimum and median of the ratios over the rounds,
 both sides' shares of the peak measured in the same run, the goal and whether it is met; at the end all of it as one
 JSON table."""
 import argparse
@@ -80,7 +81,7 @@ def compare(options, name, ours, script, peer_arguments, units):
         shares.append(mine['share_of_peak_cpu'])
     peer_share = statistics.median(s * p / o for s, p, o in zip(shares, peer_rates, our_rates))
     goal, share = GOALS[name], SHARES[name.split()[1]]
-    met = statistics.median(by_cpu) >= goal or statistics.median(shares) >= share
+    met = statistics.median(by_wall) >= goal or statistics.median(shares) >= share
     row = {'name': name, 'rounds': options.rounds, 'goal': goal, 'or_share': share, 'met': met,
            'ratio_cpu_min': round(min(by_cpu), 2), 'ratio_cpu_median': round(statistics.median(by_cpu), 2),
            'ratio_wall_min': round(min(by_wall), 2), 'ratio_wall_median': round(statistics.median(by_wall), 2),

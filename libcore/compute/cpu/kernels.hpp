@@ -128,7 +128,8 @@ struct Level {
     void (*sin)(const float* x, Index n, float* y);
     void (*sigmoid)(const float* x, Index n, float* y);
     void (*round_bf16)(const float* x, Index n, float* y);   // to bf16 and back
-    void (*pair_rows)(const float* upper, const float* lower, Index n, Pair* to);   // (upper, lower), lower may be null
+    /// to[(rows + 1) / 2, padded] = rows 2p and 2p + 1 of x[rows, width]; zeros behind them
+    void (*pair_rows)(const float* x, Index stride, Index rows, Index width, Pair* to, Index padded);
     void (*pair_along)(const float* x, Index n, Pair* to);   // (x0, x1), (x2, x3), ... the last with 0 if n is odd
 };
 

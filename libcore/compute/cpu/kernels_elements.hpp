@@ -140,16 +140,17 @@ void round_bf16(const float* x, Index n, float* y)
     }
 }
 
-void pair_rows(const float* upper, const float* lower, Index n, Pair* to)
+void pair_rows(const float* x, Index stride, Index rows, Index width, Pair* to, Index padded)
 {
-    if (lower == nullptr) {
-        for (Index i = 0; i < n; ++i) {
-            to[i] = bf16_bits(upper[i]);
+    for (Index r = 0; r < rows; r += 2, to += padded) {
+        const float* const upper = x + r * stride;
+        const float* const lower = r + 1 < rows ? upper + stride : nullptr;
+        for (Index i = 0; i < width; ++i) {
+            to[i] = bf16_bits(upper[i]) | (lower == nullptr ? 0U : bf16_bits(lower[i]) << 16);
         }
-        return;
-    }
-    for (Index i = 0; i < n; ++i) {
-        to[i] = bf16_bits(upper[i]) | (bf16_bits(lower[i]) << 16);
+        for (Index i = width; i < padded; ++i) {
+            to[i] = 0;
+        }
     }
 }
 

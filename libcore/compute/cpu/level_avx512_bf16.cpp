@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kernels as compiled for AVX-512 with products of bf16 pairs.
+#include "libcore/compute/cpu/bf16_pairs.hpp"
 #include "libcore/compute/cpu/lanes_avx512.hpp"
 #include "libcore/compute/cpu/lanes_packed_avx512.hpp"
 
@@ -13,30 +14,6 @@ constexpr Panels<float, Pair> pair_panels{tile_rows, panel_vectors * PairLanes::
                                           multiply_panel<PairLanes, tile_rows>, transpose<Pair>,
                                           copy_block<Pair, panel_vectors * PairLanes::count>};
 
-__mmask16 first_lanes(Index n)
-{
-    return n >= 16 ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << n) - 1U);
-}
-
-// The processor's own rounding: as bf16_bits, but subnormal numbers become zero, which the products take them for.
-__m512i rounded(__m512 x)
-{
-    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
-}
-
-void pair_rows_here(const float* upper, const float* lower, Index n, Pair* to)
-{
-    for (Index i = 0; i < n; i += 16) {
-        const __mmask16 some = first_lanes(n - i);
-        __m512i pairs = rounded(_mm512_maskz_loadu_ps(some, upper + i));
-        if (lower != nullptr) {
-            const __m512i high = rounded(_mm512_maskz_loadu_ps(some, lower + i));
-            pairs = _mm512_or_si512(pairs, _mm512_slli_epi32(high, 16));
-        }
-        _mm512_mask_storeu_epi32(to + i, some, pairs);
-    }
-}
-
 void pair_along_here(const float* x, Index n, Pair* to)
 {
     for (Index i = 0; i < n; i += 32) {
@@ -49,7 +26,7 @@ void pair_along_here(const float* x, Index n, Pair* to)
 
 constexpr Level with_pairs(Level level)
 {
-    level.pair_rows = pair_rows_here;
+    level.pair_rows = pair_bf16_rows;
     level.pair_along = pair_along_here;
     return level;
 }

@@ -2,7 +2,7 @@
 // Kernels of attention in pairs of bf16, compiled for AVX-512 with products of such pairs.
 #include "libcore/compute/pair_attention.hpp"
 
-#include <immintrin.h>
+#include "libcore/compute/cpu/bf16_pairs.hpp"
 
 namespace stillhouse::compute::cpu {
 
@@ -24,11 +24,6 @@ inline Index least(Index a, Index b)
 inline Index between(Index x, Index low, Index high)
 {
     return x < low ? low : x > high ? high : x;
-}
-
-inline __mmask16 first_lanes(Index n)
-{
-    return n >= vector ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1U << n) - 1U);
 }
 
 inline __m512 load_first(const float* x, Index n)
@@ -55,17 +50,6 @@ inline __m512i pairs_of(__m512 first, __m512 second)
     const __m512i low = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(first));
     const __m512i high = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(second));
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
-}
-
-/// Rows 2p and 2p + 1 of x[rows, width] as one row of pairs, `padded` long; a missing row counts as zero.
-void pair_rows(const float* x, Index stride, Index rows, Index width, Index padded, Pair* to)
-{
-    for (Index r = 0; r < rows; r += 2, to += padded) {
-        for (Index i = 0; i < padded; i += vector) {
-            const __m512 second = r + 1 < rows ? load_first(x + (r + 1) * stride + i, width - i) : _mm512_setzero_ps();
-            _mm512_storeu_si512(to + i, pairs_of(load_first(x + r * stride + i, width - i), second));
-        }
-    }
 }
 
 /// lines[count, steps] as [steps, strip_queries], zeros behind `count`.
@@ -269,6 +253,6 @@ void mix_values(Index count, Index width, Index steps, const Pair* weights, cons
 }  // namespace
 
 extern const PairAttention pair_attention_avx512;
-const PairAttention pair_attention_avx512{pair_along, pair_rows, turn, score_keys, weigh_keys, mix_values};
+const PairAttention pair_attention_avx512{pair_along, pair_bf16_rows, turn, score_keys, weigh_keys, mix_values};
 
 }  // namespace stillhouse::compute::cpu

@@ -22,6 +22,7 @@ constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
 constexpr Index steps_at_once = 16; // whose rows are packed together
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
 constexpr Index packed_elements = Index{1} << 20;        // of the right operand at a time: they stay in cache
+constexpr Index turned_elements = Index{1} << 22;        // of a transposed left operand, for all tiles in a row
 
 Index ceil_div(Index a, Index b)
 {
@@ -100,21 +101,13 @@ struct Paired {
     void pack_steps(Matrix<const float> b, Index p0, Index n, Index j0, Index cols, Pair* panel) const
     {
         const Index width = panels.panel_cols;
-        if (cols < width) {
-            std::fill(panel + p0 * width, panel + (p0 + n) * width, Pair{0});
-        }
-        for (Index p = p0; p < p0 + n; ++p) {
-            level().pair_rows(b.row(2 * p) + j0, 2 * p + 1 < b.rows ? b.row(2 * p + 1) + j0 : nullptr, cols,
-                              panel + p * width);
-        }
+        level().pair_rows(b.row(2 * p0) + j0, b.stride, std::min(2 * n, b.rows - 2 * p0), cols, panel + p0 * width,
+                          width);
     }
 
     void pack_transposed(Matrix<const float> a, Index i0, Index rows, Index p0, Index n, Pair* to) const
     {
-        for (Index p = p0; p < p0 + n; ++p) {
-            level().pair_rows(a.row(2 * p) + i0, 2 * p + 1 < a.rows ? a.row(2 * p + 1) + i0 : nullptr, rows,
-                              to + (p - p0) * panels.tile_rows);
-        }
+        level().pair_rows(a.row(2 * p0) + i0, a.stride, std::min(2 * n, a.rows - 2 * p0), rows, to, panels.tile_rows);
     }
 
     /// Row i of a from step p0 on, n steps.
@@ -163,13 +156,25 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
         tile_cols = ceil_div(tile_cols / 2, width) * width;
     }
     const Index across = ceil_div(c.cols, tile_cols);
-    // Rows that are rounded are rounded once for all tiles beside each other.
-    bool packed_rows = false;
-    Scratch<Element, 5> rows_scratch(!Form::reads_in_place && op_a == Transpose::no && across > 1 ? c.rows * steps : 0);
+    // Rows that are rounded or turned are so once for all tiles beside each other.
+    const Index padded_rows = ceil_div(c.rows, panels.tile_rows) * panels.tile_rows;
+    const bool turned_once = op_a == Transpose::yes && across > 1 && padded_rows * steps <= turned_elements;
+    const bool rounded_once = op_a == Transpose::no && across > 1 && !Form::reads_in_place;
+    Scratch<Element, 5> rows_scratch(turned_once ? padded_rows * steps : rounded_once ? c.rows * steps : 0);
     Element* const rows = rows_scratch.data();     // of this thread, for all
+    const auto turn = [&](Index i0, Index i1, Index p0, Index n, Element* to, Index block_stride) {
+        for (Index i = i0; i < i1; i += panels.tile_rows) {
+            form.pack_transposed(a, i, std::min(panels.tile_rows, i1 - i), p0, n, to + (i - i0) * block_stride);
+        }
+    };
+    if (turned_once) {
+        run(pool, work, ceil_div(steps, steps_at_once), [&](Index task) {
+            const Index p0 = task * steps_at_once;
+            turn(0, c.rows, p0, std::min(steps_at_once, steps - p0), rows + p0 * panels.tile_rows, steps);
+        });
+    }
     if constexpr (!Form::reads_in_place) {
-        packed_rows = op_a == Transpose::no && across > 1;
-        if (packed_rows) {
+        if (rounded_once) {
             run(pool, work, down, [&](Index strip) {
                 for (Index i = strip * rows_of_tile; i < std::min(c.rows, (strip + 1) * rows_of_tile); ++i) {
                     form.pack_row(a, i, 0, steps, rows + i * steps);
@@ -189,19 +194,17 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
             const Element* from = left.data();
             Index row_stride = 1;
             Index step_stride = panels.tile_rows;
-            if (op_a == Transpose::yes) {
+            if (turned_once) {
+                from = rows + i0 * steps + p0 * panels.tile_rows;
+            } else if (op_a == Transpose::yes) {
                 for (Index p = 0; p < now; p += steps_at_once) {
-                    for (Index i = i0; i < i1; i += panels.tile_rows) {
-                        form.pack_transposed(a, i, std::min(panels.tile_rows, i1 - i), p0 + p,
-                                             std::min(steps_at_once, now - p),
-                                             left.data() + (i - i0) * depth + p * panels.tile_rows);
-                    }
+                    turn(i0, i1, p0 + p, std::min(steps_at_once, now - p), left.data() + p * panels.tile_rows, depth);
                 }
             } else if constexpr (Form::reads_in_place) {
                 from = a.row(i0) + p0;
                 row_stride = a.stride;
                 step_stride = 1;
-            } else if (packed_rows) {
+            } else if (rounded_once) {
                 from = rows + i0 * steps + p0;
                 row_stride = steps;
                 step_stride = 1;
@@ -212,7 +215,7 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
                 row_stride = depth;
                 step_stride = 1;
             }
-            const Index block_stride = op_a == Transpose::yes ? depth : row_stride;
+            const Index block_stride = turned_once ? steps : op_a == Transpose::yes ? depth : row_stride;
             for (Index j = j0; j < j1; j += width) {
                 Finish<T> end = finish;
                 if (p0 > 0) {

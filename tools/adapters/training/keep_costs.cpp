@@ -64,7 +64,7 @@ double cost(const models::NetworkConfig& teacher, const models::Parameters<T>& w
 {
     options.keep = all_but(teacher, one);
     if (one.head >= 0 && options.heads && options.mixer != "multihyena") {
-        options.heads = std::max<Index>(1, *options.heads / teacher.heads);   // this head's share of the layer's filters
+        options.heads = std::max<Index>(1, *options.heads / teacher.heads);   // its share of the layer's
     }
     const auto config = student_config(teacher, options, fitted.front().length);
     auto own = weights.clone();
