@@ -51,7 +51,7 @@ int main(int argc, char** argv)
     const auto single = compute::make_backend("cpu", Precision::f32, threads);
     const auto rounded = compute::make_backend("cpu", Precision::bf16, threads);
     std::printf("{\"backend\": \"%s\", \"read_gb_per_s\": %.1f, \"results\": [", single->description().c_str(),
-                bench::read_rate(single->pool(), Buffer<std::byte>(Index{256} << 20), 8) * 1e-9);
+                bench::read_rate(single->pool(), bench::written_memory(Index{256} << 20), 8) * 1e-9);
     bool first = true;
     const Index shapes[][3] = {{4096, 192, 192}, {4096, 768, 192}, {4096, 192, 768}, {512, 2048, 192},
                                {1, 2048, 192},   {32, 2048, 192},  {512, 192, 192},  {8192, 512, 512},

@@ -176,7 +176,8 @@ int run(const Settings& settings)
     const auto rows = static_cast<double>(settings.prefill > 0 ? settings.prefill * settings.batch : settings.batch);
     const auto body = 12.0 * static_cast<double>(config.layers * config.width * config.width);
     const auto head = static_cast<double>(config.vocabulary * config.width);
-    const Buffer<std::byte> memory((static_cast<Index>(bytes) >> 20 << 20) + (Index{1} << 20));
+    const Buffer<std::byte> memory =
+        bench::written_memory((static_cast<Index>(bytes) >> 20 << 20) + (Index{1} << 20));
     const auto limit = [&] {
         const bench::Peaks peaks = bench::measure_peaks(backend->pool());
         const auto peak = [&](WeightFormat format) {

@@ -25,7 +25,7 @@ int main(int argc, char** argv)
                 std::fprintf(stderr, "bench_machine: '%s' is no number of MiB\n", argv[i]);
                 return 2;
             }
-            const Buffer<std::byte> data(size << 20);
+            const Buffer<std::byte> data = bench::written_memory(size << 20);
             std::printf("%s\n    {\"mib\": %lld", i == 1 ? "" : ",", static_cast<long long>(size));
             for (const int streams : {1, 2, 4, 8}) {
                 std::printf(", \"streams_%d_gb_per_s\": %.1f", streams,

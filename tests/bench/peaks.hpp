@@ -210,6 +210,14 @@ inline Peaks measure_peaks()
     return measure_peaks(one);
 }
 
+/// Memory to be read, written once: what never was is one page of zeros.
+inline Buffer<std::byte> written_memory(Index bytes)
+{
+    Buffer<std::byte> memory(bytes);
+    std::fill(memory.begin(), memory.end(), std::byte{1});
+    return memory;
+}
+
 /// Bytes a second at which all threads together read a buffer, each task of it in so many streams: median of seven by
 /// the wall clock, or for one thread by its CPU clock. streams: 1, 2, 4 or 8.
 inline double read_rate(ThreadPool& pool, const Buffer<std::byte>& data, int streams, bool cpu = false)

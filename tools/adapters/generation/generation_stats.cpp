@@ -116,7 +116,8 @@ double read_rate(ThreadPool& pool, Index bytes)
     constexpr Index lines = 512;                         // of a stream in a task: 8 streams of 32 KiB
     constexpr Index words = lines * line * streams;
     const Index tasks = std::max<Index>((bytes + words * 8 - 1) / (words * 8), 4);
-    const Buffer<std::uint64_t> memory(tasks * words);
+    Buffer<std::uint64_t> memory(tasks * words);
+    std::fill(memory.begin(), memory.end(), 0);          // what was never written is one page of zeros
     std::vector<std::uint64_t> sums(static_cast<std::size_t>(tasks));
     double best = 0.0;
     double spent = 0.0;
