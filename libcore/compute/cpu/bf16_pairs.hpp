@@ -19,8 +19,9 @@ inline __mmask16 first_lanes(Index n)
 /// Level::pair_rows
 void pair_bf16_rows(const float* x, Index stride, Index rows, Index width, Pair* to, Index padded)
 {
-    alignas(64) static constexpr std::uint16_t order[32] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                            8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    alignas(64) static constexpr std::uint16_t order[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                            21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                            11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     const __m512i neighbours = _mm512_load_si512(order);
     for (Index i = 0; i < padded; i += 16) {
         const __mmask16 read = first_lanes(width - i);
