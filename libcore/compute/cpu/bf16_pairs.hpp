@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of f32 as pairs of bf16 by the instructions of AVX-512 BF16, for the files compiled with them. The rounding is the
-// processor's own: as bf16_bits, but subnormal numbers become zero, which its products take them for.
+// Rows of f32 as pairs of bf16 by the instructions of AVX-512 BF16, for the files compiled with them. The rounding is
+// the processor's own: as bf16_bits, but subnormal numbers become zero, which its products take them for.
 #pragma once
 
 #include "libcore/compute/cpu/kernels.hpp"
