@@ -22,10 +22,12 @@ inline float float_of(int x) { return __builtin_bit_cast(float, x); }
 inline float magnitude(float x) { return float_of(bits_of(x) & 0x7FFFFFFF); }
 inline float with_sign_of(float x, float sign) { return float_of(bits_of(x) | (bits_of(sign) & ~0x7FFFFFFF)); }
 
-/// exp(x) as 2^n exp(r), |r| <= log(2) / 2; the power of two is applied in two halves, so subnormals round once.
-inline float exp_of(float x)
+/// exp(x) as 2^n exp(r), |r| <= log(2) / 2. `any`: the power of two is applied in two halves, so subnormals round once;
+/// else |x| < 80, for the same bits in less time.
+template <bool any>
+inline float exp_within(float x)
 {
-    const float clamped = x > 89.0F ? 89.0F : (x < -105.0F ? -105.0F : x);
+    const float clamped = !any ? x : x > 89.0F ? 89.0F : (x < -105.0F ? -105.0F : x);
     constexpr float shifter = 12582912.0F;   // 1.5 2^23: adding it rounds to an integer in the low bits
     const float shifted = clamped * 1.44269504F + shifter;
     const float n = shifted - shifter;
@@ -40,9 +42,14 @@ inline float exp_of(float x)
     p = fused(p, r, 0.5F);
     const float value = 1.0F + fused(p * r, r, r);
     const int power = bits_of(shifted) - bits_of(shifter);
+    if constexpr (!any) {
+        return value * float_of((power + 127) << 23);
+    }
     const int half = power >> 1;
     return value * float_of((half + 127) << 23) * float_of((power - half + 127) << 23);
 }
+
+inline float exp_of(float x) { return exp_within<true>(x); }
 
 inline float tanh_of(float x)
 {
@@ -55,9 +62,9 @@ inline float tanh_of(float x)
     p = fused(p, z, 1.333321035e-01F);
     p = fused(p, z, -3.333333135e-01F);
     const float small = with_sign_of(fused(p * z, x, x), x);   // the sign of a zero is kept
-    const float e = exp_of(2.0F * (a > 10.0F ? 10.0F : a));
+    const float e = exp_within<false>(2.0F * (a > 10.0F ? 10.0F : a));
     const float large = with_sign_of(1.0F - 2.0F / (e + 1.0F), x);
-    return a < 0.625F ? small : (x != x ? x : large);
+    return a < 0.625F ? small : large;   // of a NaN, a NaN
 }
 
 inline float erf_of(float x)
@@ -81,14 +88,23 @@ inline float erf_of(float x)
     q = fused(q, t, -8.926404119e-01F);
     q = fused(q, t, -3.508800745e+00F);
     q = fused(q, t, -3.384492159e+00F);
-    const float large = with_sign_of(1.0F - exp_of(q), x);
-    return a < 0.92F ? small : (x != x ? x : large);
+    const float large = with_sign_of(1.0F - exp_within<false>(q), x);
+    return a < 0.92F ? small : large;   // of a NaN, a NaN
 }
 
 inline float sigmoid_of(float x)
 {
     return 1.0F / (1.0F + exp_of(-x));
 }
+
+inline float gelu_erf_of(float x) { return 0.5F * x * (1.0F + erf_of(x * 0.707106781F)); }
+
+inline float gelu_tanh_of(float x)
+{
+    return 0.5F * x * (1.0F + tanh_of(0.797884561F * (x + 0.044715F * x * x * x)));
+}
+
+inline float silu_of(float x) { return x * sigmoid_of(x); }
 
 /// sin(x) for |x| <= 1e5: x = n pi + r, in double, whose bits cover the cancellation.
 inline float sin_of(float x)
@@ -123,6 +139,9 @@ STILLHOUSE_MAP(map_erf, erf_of)
 STILLHOUSE_MAP(map_tanh, tanh_of)
 STILLHOUSE_MAP(map_sin, sin_of)
 STILLHOUSE_MAP(map_sigmoid, sigmoid_of)
+STILLHOUSE_MAP(map_gelu_erf, gelu_erf_of)
+STILLHOUSE_MAP(map_gelu_tanh, gelu_tanh_of)
+STILLHOUSE_MAP(map_silu, silu_of)
 #undef STILLHOUSE_MAP
 
 /// Nearest even; a NaN stays one.

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <type_traits>
 
 namespace stillhouse::compute::cpu {
 
@@ -190,7 +191,17 @@ template <class T>
 void activate_block(Activation f, const T* x, Index n, T* y)
 {
     STILLHOUSE_CHECK(n <= activation_piece);
-    T work[activation_piece] = {};
+    if constexpr (std::is_same_v<T, float>) {
+        const auto whole = f == Activation::gelu_erf    ? level().gelu_erf
+                                  : f == Activation::gelu_tanh ? level().gelu_tanh
+                                  : f == Activation::silu      ? level().silu
+                                                               : nullptr;
+        if (whole != nullptr) {
+            whole(x, n, y);
+            return;
+        }
+    }
+    T work[activation_piece];
     switch (f) {
     case Activation::gelu_erf:
         for (Index i = 0; i < n; ++i) {
