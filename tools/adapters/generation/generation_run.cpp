@@ -12,6 +12,7 @@
 #include "tools/adapters/text/token_source.hpp"
 
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <type_traits>
 
@@ -159,10 +160,12 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         format.head = weight_format(request.head_precision.value_or(request.precision));
     }
     std::unique_ptr<models::Tokenizer> tokenizer;
+    std::future<std::unique_ptr<models::Tokenizer>> coming;      // made beside what does not need it
     if (!source.texts().tokenizer.empty() || !request.ids) {
-        tokenizer = std::make_unique<models::Tokenizer>(make_tokenizer(source.texts().tokenizer, source.name()));
-    }
-    if (tokenizer == nullptr && !request.options.stops.empty()) {
+        coming = std::async(std::launch::async, [text = source.texts().tokenizer, name = source.name()] {
+            return std::make_unique<models::Tokenizer>(make_tokenizer(text, name));
+        });
+    } else if (!request.options.stops.empty()) {
         throw_error(ErrorCode::bad_data, source.name() + ": has no tokenizer.json, so --stop finds no text; leave it");
     }
     const SpecialTokens special =
@@ -171,6 +174,9 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
     std::vector<SavedState> from;
     std::vector<Prompt> prompts;
     const auto read_prompts = [&] {
+        if (coming.valid()) {
+            tokenizer = coming.get();
+        }
         Index replaced = 0;
         prompts = make_prompts(request.input, from, tokenizer.get(), special, source.config(), &replaced);
         if (replaced > 0) {
@@ -178,10 +184,13 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
                          " sequences of the prompt were no UTF-8 and are replaced by U+FFFD");
         }
     };
-    if (!tools.open_state) {                     // what is wrong with them is said before the model is loaded
+    // What is wrong with prompts is said before the model is loaded. A text on the command line is short: it waits for
+    // the tokenizer, and until then its bytes, and what a tokenizer adds, stand for its tokens.
+    const bool given = request.input.kind == PromptInput::Kind::text && !request.input.open && !tools.open_state;
+    std::size_t longest = given ? request.input.content.size() + 8 : 0;
+    if (!given && !tools.open_state) {
         read_prompts();
     }
-    std::size_t longest = 0;
     for (const Prompt& prompt : prompts) {
         longest = std::max(longest, prompt.ids.size());
     }
@@ -202,6 +211,9 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         throw_error(ErrorCode::bad_argument, "--prefill exact: only a recurrence is handed over to; " +
                                                  source.name() + " runs in mode " +
                                                  (model.config.attends_only() ? "attention" : "exact"));
+    }
+    if (given) {
+        read_prompts();
     }
     const std::string head =
         format.head != format.layers ? std::string(", head ") + compute::name(format.head) : std::string();
