@@ -86,10 +86,11 @@ class Peers:
                                 prompt, '-ntg', new, '-npl', batch, '-ub', 512, '--output-format', 'jsonl']))
         return found[-1]['speed_tg']
 
-    def transformers(self, script, arguments, field):
+    def transformers(self, script, arguments, speed):
+        """The best of what `speed` makes of its lines."""
         found = json_lines(run([self.python, os.path.join(self.options.scripts, script), self.folder('70m', 'bf16'),
                                 '--threads', self.options.threads, *arguments], cwd=self.options.scripts))
-        return max(line[field] for line in found)
+        return max(speed(line) for line in found)
 
 
 class Ours:
@@ -151,16 +152,20 @@ def batch(options, ours, peers, size, goals, share_goal, better):
 
 
 def batch_256(options, ours, peers):
-    """512 + 256 tokens of 256 sequences, prompts included; the peer at the best of its batches."""
+    """512 + 256 tokens of 256 sequences, prompts included; the peer at the best of its batches. Both sides from the
+    speed of the prompt and that of steps: the peer's are its first, behind the fewest keys."""
     def mine():
         prompt = ours.bench(prefill=512, batch=16)
         steps = ours.bench(batch=256)
         seconds = 256 * 512 / prompt['speed'] + 256 * 256 / steps['speed']
         return {'speed': 256 * 256 / seconds, 'share': steps['share']}
 
+    def whole(line):
+        return 256 / (512 / line['prefill_tokens_per_s'] + 256 / line['decode_tokens_per_s'])
+
     def theirs():
-        return max(peers.transformers('neox_generate.py', ['--dtype', 'bf16', '--batch', size, '--repeats', 1],
-                                      'total_tokens_per_s') for size in options.peer_batches)
+        return max(peers.transformers('neox_generate.py', ['--dtype', 'bf16', '--batch', size, '--new', 17,
+                                                           '--repeats', 1], whole) for size in options.peer_batches)
     yield row('batch 256, 512 + 256 tokens, bf16', alternate(options, mine, theirs), 10.0, 0.55,
               against='transformers bf16, batches ' + ', '.join(map(str, options.peer_batches)))
 
@@ -177,7 +182,8 @@ def prefill(options, ours, peers, tokens):
     pairs = alternate(options, mine, theirs(lambda: peers.llama('70m', 'f16', tokens, 0)))
     yield row(f'prefill {tokens}, bf16', pairs, 4.0, 0.70, against='llama.cpp f16')
     pairs = alternate(options, mine, theirs(lambda: peers.transformers(
-        'neox_forward.py', ['--dtype', 'bf16', '--batch', 1, '--length', tokens, '--seconds', 4], 'tokens_per_s_best')))
+        'neox_forward.py', ['--dtype', 'bf16', '--batch', 1, '--length', tokens, '--seconds', 4],
+        lambda line: line['tokens_per_s_best'])))
     yield row(f'prefill {tokens}, bf16', pairs, 2.5, 0.70, against='transformers bf16')
 
 
