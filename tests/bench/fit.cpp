@@ -1,35 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 // Errors and CPU time of the modal fit on .npy filters, one JSON line for each filter and order. fit.py compares them.
 // bench_fit EFFORT ORDERS FILTERS.npy ...      (EFFORT fast|normal|thorough, ORDERS as 4,8,16)
-#include "formats/fd.hpp"
-#include "formats/npy.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/systems/fit.hpp"
+#include "tests/bench/filter_rows.hpp"
+#include "tests/bench/timing.hpp"
 
 #include <cstdio>
-#include <cstring>
-#include <ctime>
 #include <string>
 
 using namespace stillhouse;
 
 namespace {
 
-std::vector<double> row_of(const formats::Tensor& tensor, Index row, Index length)
+systems::Effort effort_of(const std::string& name)
 {
-    std::vector<double> h(static_cast<std::size_t>(length));
-    const float* const from = tensor.as<float>() + row * length;
-    for (Index t = 0; t < length; ++t) {
-        h[static_cast<std::size_t>(t)] = from[t];
+    if (name != "fast" && name != "normal" && name != "thorough") {
+        throw_error(ErrorCode::bad_argument, "effort '" + name + "' is not fast, normal or thorough");
     }
-    return h;
+    return name == "fast"     ? systems::Effort::fast
+           : name == "normal" ? systems::Effort::normal
+                              : systems::Effort::thorough;
 }
 
-double cpu_seconds()
+void run(systems::FitOptions options, const char* effort, const std::vector<Index>& orders,
+         const bench::FilterRows& filters)
 {
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+    for (std::size_t row = 0; row < filters.rows.size(); ++row) {
+        for (const Index order : orders) {
+            options.order = order;
+            const double begin = bench::cpu_seconds();
+            try {
+                const systems::Fit fit = systems::fit_modal(filters.rows[row], options);
+                std::printf("{\"file\": \"%s\", \"channel\": %zu, \"length\": %lld, \"order\": %lld, "
+                            "\"effort\": \"%s\", \"rel_l2\": %.17g, \"iterations\": %lld, \"cpu_ms\": %.4f}\n",
+                            filters.name.c_str(), row, static_cast<long long>(filters.length),
+                            static_cast<long long>(order), effort, fit.error,
+                            static_cast<long long>(fit.iterations), 1e3 * (bench::cpu_seconds() - begin));
+            } catch (const Error& error) {
+                std::fprintf(stderr, "%s, filter %zu, order %lld: %s\n", filters.name.c_str(), row,
+                             static_cast<long long>(order), error.what());
+            }
+            std::fflush(stdout);
+        }
+    }
 }
 
 }  // namespace
@@ -40,42 +54,16 @@ int main(int argc, char** argv)
         std::fprintf(stderr, "bench_fit EFFORT ORDERS FILTERS.npy ...\n");
         return 2;
     }
-    const std::string effort = argv[1];
-    systems::FitOptions options;
-    options.effort = effort == "fast"   ? systems::Effort::fast
-                     : effort == "thorough" ? systems::Effort::thorough
-                                            : systems::Effort::normal;
-    std::vector<Index> orders;
-    for (const char* p = argv[2]; *p != '\0'; p += *p == ',' ? 1 : 0) {
-        char* end = nullptr;
-        orders.push_back(std::strtol(p, &end, 10));
-        p = end;
-    }
-    for (int i = 3; i < argc; ++i) {
-        formats::Fd input = formats::Fd::open_input(argv[i]);
-        const formats::Tensor filters = formats::read_npy(input, argv[i]);
-        const Index length = filters.header.shape.back();
-        const std::string path = argv[i];
-        const std::string name = path.substr(path.rfind('/') + 1);
-        for (Index row = 0; row * length < filters.header.elements(); ++row) {
-            const std::vector<double> h = row_of(filters, row, length);
-            for (const Index order : orders) {
-                options.order = order;
-                const double begin = cpu_seconds();
-                try {
-                    const systems::Fit fit = systems::fit_modal(h, options);
-                    std::printf("{\"file\": \"%s\", \"channel\": %lld, \"length\": %lld, \"order\": %lld, "
-                                "\"effort\": \"%s\", \"rel_l2\": %.17g, \"iterations\": %lld, \"cpu_ms\": %.4f}\n",
-                                name.c_str(), static_cast<long long>(row), static_cast<long long>(length),
-                                static_cast<long long>(order), effort.c_str(), fit.error,
-                                static_cast<long long>(fit.iterations), 1e3 * (cpu_seconds() - begin));
-                } catch (const Error& error) {
-                    std::fprintf(stderr, "%s, filter %lld, order %lld: %s\n", name.c_str(),
-                                 static_cast<long long>(row), static_cast<long long>(order), error.what());
-                }
-                std::fflush(stdout);
-            }
+    try {
+        systems::FitOptions options;
+        options.effort = effort_of(argv[1]);
+        const std::vector<Index> orders = bench::orders_of(argv[2]);
+        for (int i = 3; i < argc; ++i) {
+            run(options, argv[1], orders, bench::read_filter_rows(argv[i]));
         }
+    } catch (const Error& error) {
+        std::fprintf(stderr, "bench_fit: %s\n", error.what());
+        return 2;
     }
     return 0;
 }

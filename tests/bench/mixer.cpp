@@ -9,26 +9,19 @@
 #include "libcore/models/initialize.hpp"
 #include "libcore/models/network.hpp"
 #include "libcore/systems/recurrence_bank.hpp"
+#include "tests/bench/timing.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <complex>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <string>
 #include <vector>
 
 using namespace stillhouse;
 
 namespace {
-
-double processor_seconds()
-{
-    timespec now{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 /// Least and median seconds of `first` and `second`, called in turns.
 struct Pair {
@@ -39,12 +32,12 @@ Pair alternate(int rounds, const A& first, const B& second)
 {
     std::vector<double> times[2];
     for (int i = 0; i < rounds; ++i) {
-        const double begin = processor_seconds();
+        const double begin = bench::cpu_seconds();
         first();
-        const double middle = processor_seconds();
+        const double middle = bench::cpu_seconds();
         second();
         times[0].push_back(middle - begin);
-        times[1].push_back(processor_seconds() - middle);
+        times[1].push_back(bench::cpu_seconds() - middle);
     }
     Pair result{};
     for (int which : {0, 1}) {
@@ -233,14 +226,14 @@ void exact(Index most)
         Buffer<float> y(tokens * width);
         const auto state = mixer->start(1, models::Execution::exact_original);
         double worst = 0.0;
-        const double begin = processor_seconds();
+        const double begin = bench::cpu_seconds();
         for (Index t = 0; t < tokens; ++t) {
-            const double before = processor_seconds();
+            const double before = bench::cpu_seconds();
             mixer->step(ops, Matrix<const float>(x.data() + t * width, 1, width), *state,
                         Matrix<float>(y.data() + t * width, 1, width));
-            worst = std::max(worst, processor_seconds() - before);
+            worst = std::max(worst, bench::cpu_seconds() - before);
         }
-        const double stepped = processor_seconds() - begin;
+        const double stepped = bench::cpu_seconds() - begin;
 
         Buffer<float> wanted(tokens * width);
         mixer->forward(ops, Sequences<const float>(x.data(), 1, tokens, width),
@@ -258,14 +251,14 @@ void exact(Index most)
         fill(past, 3);
         fill(reversed, 4);
         float sink = 0.0F;
-        const double naive_begin = processor_seconds();
+        const double naive_begin = bench::cpu_seconds();
         for (Index t = 0; t < tokens; ++t) {
             for (Index c = 0; c < width; ++c) {
                 sink += compute::dot(static_cast<const float*>(past.data()) + c * tokens,
                                      static_cast<const float*>(reversed.data()) + (c + 1) * tokens - t - 1, t + 1);
             }
         }
-        const double naive = processor_seconds() - naive_begin;
+        const double naive = bench::cpu_seconds() - naive_begin;
         std::printf("%s\n  {\"tokens\": %lld, \"seconds\": %.4f, \"us_per_token\": %.2f, \"us_longest\": %.0f, "
                     "\"naive_seconds\": %.4f, \"naive_us_per_token\": %.2f, \"ratio\": %.2f, "
                     "\"against_forward\": %.2e, \"state_bytes\": %lld%s}",

@@ -2,13 +2,12 @@
 // How far each form of a recurrence is from its modes, in each precision, on fits of .npy filters: JSON lines, one for
 // each filter, order and form, then one with the quantiles. The reference is the cascade in extended precision.
 // bench_realization STEPS ORDERS FILTERS.npy ...      (ORDERS as 4,8,16; fits at effort fast; 100000 steps: minutes)
-#include "formats/fd.hpp"
-#include "formats/npy.hpp"
 #include "libcore/base/dtype.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/base/random.hpp"
 #include "libcore/systems/fit.hpp"
 #include "libcore/systems/recurrence_bank.hpp"
+#include "tests/bench/filter_rows.hpp"
 #include "tests/unit/systems/extended.hpp"
 
 #include <algorithm>
@@ -129,6 +128,24 @@ struct Study {
         std::fflush(stdout);
     }
 
+    void all(const bench::FilterRows& filters, const std::vector<Index>& orders)
+    {
+        systems::FitOptions options;
+        options.effort = systems::Effort::fast;
+        for (std::size_t row = 0; row < filters.rows.size(); ++row) {
+            for (const Index order : orders) {
+                options.order = order;
+                const std::string label = "\"file\": \"" + filters.name + "\", \"channel\": " + std::to_string(row) +
+                                          ", \"order\": " + std::to_string(order);
+                try {
+                    one(label, systems::fit_modal(filters.rows[row], options).system);
+                } catch (const Error& error) {
+                    std::fprintf(stderr, "%s: %s\n", label.c_str(), error.what());
+                }
+            }
+        }
+    }
+
     void close() const
     {
         for (const auto* set : {&usual, &slow}) {
@@ -155,16 +172,6 @@ int main(int argc, char** argv)
         return 2;
     }
     const auto steps = static_cast<std::size_t>(std::max(1L, std::strtol(argv[1], nullptr, 10)));
-    std::vector<Index> orders;
-    for (const char* p = argv[2]; *p != '\0'; p += *p == ',' ? 1 : 0) {
-        char* end = nullptr;
-        orders.push_back(std::strtol(p, &end, 10));
-        if (end == p) {
-            std::fprintf(stderr, "bench_realization: %s is no list of orders\n", argv[2]);
-            return 2;
-        }
-        p = end;
-    }
     Study study;
     study.impulse.assign(std::min<std::size_t>(steps, 4096), 0.0);       // beyond, fast modes are denormal and slow
     study.impulse[0] = 1.0;
@@ -172,27 +179,14 @@ int main(int argc, char** argv)
     for (std::size_t t = 0; t < steps; ++t) {
         study.noise.push_back(static_cast<float>(random.normal()));      // exact in every precision
     }
-    for (int i = 3; i < argc; ++i) {
-        formats::Fd input = formats::Fd::open_input(argv[i]);
-        const formats::Tensor filters = formats::read_npy(input, argv[i]);
-        const auto length = static_cast<std::size_t>(filters.header.shape.back());
-        const std::string path = argv[i];
-        for (std::size_t row = 0; row * length < static_cast<std::size_t>(filters.header.elements()); ++row) {
-            const float* const from = filters.as<float>() + row * length;
-            const std::vector<double> h(from, from + length);
-            for (const Index order : orders) {
-                systems::FitOptions options;
-                options.effort = systems::Effort::fast;
-                options.order = order;
-                const std::string label = "\"file\": \"" + path.substr(path.rfind('/') + 1) + "\", \"channel\": " +
-                                          std::to_string(row) + ", \"order\": " + std::to_string(order);
-                try {
-                    study.one(label, systems::fit_modal(h, options).system);
-                } catch (const Error& error) {
-                    std::fprintf(stderr, "%s: %s\n", label.c_str(), error.what());
-                }
-            }
+    try {
+        const std::vector<Index> orders = bench::orders_of(argv[2]);
+        for (int i = 3; i < argc; ++i) {
+            study.all(bench::read_filter_rows(argv[i]), orders);
         }
+    } catch (const Error& error) {
+        std::fprintf(stderr, "bench_realization: %s\n", error.what());
+        return 2;
     }
     study.close();
     return 0;

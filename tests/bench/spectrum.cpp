@@ -4,26 +4,19 @@
 #include "libcore/base/random.hpp"
 #include "libcore/systems/fit.hpp"
 #include "libcore/systems/hankel.hpp"
+#include "tests/bench/timing.hpp"
 #include "tests/unit/systems/filter_kinds.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <vector>
 
 namespace {
 
 using namespace stillhouse;
 using namespace stillhouse::systems;
-
-double processor_seconds()
-{
-    timespec now{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 /// A freshly initialised Hyena filter: features of 5 numbers, sines of frequency 10, width 64, two inner layers,
 /// exponential window.
@@ -91,7 +84,7 @@ void spectra()
     for (const Size size : {Size{1024, 64, 20}, Size{8192, 64, 5}, Size{65536, 64, 2}, Size{1 << 20, 48, 1}}) {
         const std::vector<double> h = hyena_filter(size.length);
         for (const HankelOperator op : {HankelOperator::window, HankelOperator::zero}) {
-            const double begin = processor_seconds();
+            const double begin = bench::cpu_seconds();
             Spectrum spectrum;
             for (int i = 0; i < size.repeats; ++i) {
                 spectrum = hankel_spectrum(h, {.top = size.k, .op = op});
@@ -100,7 +93,7 @@ void spectra()
                         "\"sigma_k_over_sigma_1\": %.3g}",
                         between, static_cast<long long>(size.length), static_cast<long long>(size.k),
                         op == HankelOperator::window ? "window" : "zero",
-                        (processor_seconds() - begin) / size.repeats, spectrum.sigma.back() / spectrum.sigma[0]);
+                        (bench::cpu_seconds() - begin) / size.repeats, spectrum.sigma.back() / spectrum.sigma[0]);
             std::fflush(stdout);
             between = ",";
         }
@@ -114,12 +107,12 @@ void spectra()
                 if (length > 1024 && (order > 16 || steps > 6)) {
                     continue;
                 }
-                const double begin = processor_seconds();
+                const double begin = bench::cpu_seconds();
                 const double bound = l2_lower_bounds(h, std::vector<Index>{order}, {}, {.steps = steps})[0];
                 std::printf("%s\n  {\"length\": %lld, \"order\": %lld, \"steps\": %lld, \"processor_s\": %.4g, "
                             "\"bound\": %.6g}",
                             between, static_cast<long long>(length), static_cast<long long>(order),
-                            static_cast<long long>(steps), processor_seconds() - begin, bound);
+                            static_cast<long long>(steps), bench::cpu_seconds() - begin, bound);
                 between = ",";
             }
         }

@@ -9,11 +9,9 @@
 #include "tests/bench/peaks.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <functional>
 #include <string>
 #include <vector>
@@ -92,10 +90,7 @@ struct Clock {
 
 Clock now()
 {
-    timespec cpu{};
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-    return {std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(),
-            static_cast<double>(cpu.tv_sec) + 1e-9 * static_cast<double>(cpu.tv_nsec)};
+    return {bench::wall_seconds(), bench::cpu_seconds(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
 /// One step of work, and the flop of its products a token; `keep` owns what the step uses.
