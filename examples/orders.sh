@@ -29,7 +29,7 @@ measure() {
     local model=$1 name=$2
     shift 2
     evaluate -q "$model" "$@" --text "$text" --context "$context" --limit "${LIMIT:-20K}" --json \
-        -f -o "$work/$name.json"
+        -f -o "$work/$name.json" || return
     python3 -c 'import json, sys
 p = json.load(open(sys.argv[1]))["results"]["text"]["token_perplexity"]
 print("%.4f\t%.4f" % (p["value"], p["stderr"]))' "$work/$name.json"
@@ -42,9 +42,11 @@ print("%.4f\t%.4f" % (p["value"], p["stderr"]))' "$work/$name.json"
         error=$(python3 -c 'import json, statistics, sys
 print("%.3e" % statistics.median(json.loads(line)["error"] for line in open(sys.argv[1])))' "$work/$order.jsonl")
         realize-ssm -q "$work/modes.mts" --drop-exact -f -o "$work/$order.mts"
-        printf '%s\t%s\t%s\n' "$order" "$error" "$(measure "$work/$order.mts" "$order" --mode recurrent)"
+        measured=$(measure "$work/$order.mts" "$order" --mode recurrent)
+        printf '%s\t%s\t%s\n' "$order" "$error" "$measured"
     done
-    printf '# exact\t0\t%s\n' "$(measure "$student" exact --mode exact)"
+    measured=$(measure "$student" exact --mode exact)
+    printf '# exact\t0\t%s\n' "$measured"
 } >"$work/orders.tsv"
 expand -t 8,20,34 "$work/orders.tsv" # error: median relative l2; exact: the filters themselves
 

@@ -16,12 +16,19 @@ mkdir -p "$work"
 filters=$(filters "$work")
 precision=${PRECISION:-f32}
 printf '# order\tcompanion\tmodal\tcascade\tcompanion refused\tfilters\n' >"$work/table.tsv"
-# deviation MODES FORM: of one filter; nothing where the form is refused. Above the limit (exit 1) it is told as well.
+# deviation MODES FORM: of one filter; nothing where the form is refused (exit 3). Above the limit (exit 1) it is told
+# as well.
 deviation() {
     local status=0
-    realize-ssm -q "$1" --form "$2" --state-precision "$precision" --check --json >"$work/line.json" 2>/dev/null ||
-        status=$?
-    [ "$status" -le 1 ] || [ "$status" = 3 ] || return "$status"
+    realize-ssm -q "$1" --form "$2" --state-precision "$precision" --check --json >"$work/line.json" \
+        2>"$work/message" || status=$?
+    case $status in
+    0 | 1 | 3) ;;
+    *)
+        cat "$work/message" >&2
+        return "$status"
+        ;;
+    esac
     sed -n 's/.*"deviation": *\([^,}]*\).*/\1/p' "$work/line.json"
 }
 rows=$(modal-fit -q "$filters" --order 2 --effort fast --no-bound --json | wc -l)
@@ -37,8 +44,10 @@ for order in ${ORDERS:-2 4 8 16}; do
     count=$(python3 "$(dirname "$0")/rows.py" "$work" "$take")
     for ((k = 0; k < count; ++k)); do
         tensor-stream import -q "$work/row$k".{poles,residues,fir,order,sections,cascade}.npy -f -o "$work/row.mts"
-        printf '%s\t%s\t%s\n' "$(deviation "$work/row.mts" companion)" "$(deviation "$work/row.mts" modal)" \
-            "$(deviation "$work/row.mts" cascade)" >>"$work/deviations.tsv"
+        companion=$(deviation "$work/row.mts" companion)
+        modal=$(deviation "$work/row.mts" modal)
+        cascade=$(deviation "$work/row.mts" cascade)
+        printf '%s\t%s\t%s\n' "$companion" "$modal" "$cascade" >>"$work/deviations.tsv"
     done
     python3 - "$order" "$work/deviations.tsv" >>"$work/table.tsv" <<'END'
 import statistics, sys
