@@ -36,8 +36,8 @@ std::byte* allocate_aligned(std::size_t bytes)
     }
     // Above 2^62 only a negative or overflowed element count can have asked. Not aligned_alloc: what it frees is too
     // small for the next request of the same size, so that a loop over equal arrays that keeps half of them would
-    // leave as many holes (a closed start on 60,000 tokens: 530 MiB instead of 320). calloc, since it knows which memory
-    // is new and zero.
+    // leave as many holes (a closed start on 60,000 tokens: 530 MiB instead of 320). calloc, since it knows which
+    // memory is new and zero.
     void* memory = nullptr;
     if (bytes <= std::numeric_limits<std::size_t>::max() / 4) {
         memory = std::calloc(bytes + alignment, 1);

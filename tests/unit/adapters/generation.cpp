@@ -4,6 +4,7 @@
 
 #include "libcore/base/error.hpp"
 #include "tools/adapters/generation/generation_io.hpp"
+#include "tools/adapters/generation/generation_memory.hpp"
 #include "tools/adapters/generation/generation_stats.hpp"
 #include "tools/adapters/model/model.hpp"
 #include "tools/adapters/generation/result_lines.hpp"

@@ -6,6 +6,7 @@
 #include "formats/json.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/models/unicode.hpp"
+#include "tools/adapters/generation/generation_memory.hpp"
 #include "tools/adapters/generation/generation_state.hpp"
 #include "tools/adapters/generation/generation_stats.hpp"
 #include "tools/adapters/generation/result_lines.hpp"
