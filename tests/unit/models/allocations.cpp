@@ -16,12 +16,18 @@ namespace
 std::atomic<long> asked{0};
 }
 
-// Every allocation of the program passes here: operator new and aligned arrays ask malloc too.
+// Every allocation of the program passes here: operator new asks malloc, aligned arrays ask calloc.
 extern "C" void* __libc_malloc(std::size_t);
+extern "C" void* __libc_calloc(std::size_t, std::size_t);
 extern "C" void* malloc(std::size_t bytes)
 {
     ++asked;
     return __libc_malloc(bytes);
+}
+extern "C" void* calloc(std::size_t count, std::size_t bytes)
+{
+    ++asked;
+    return __libc_calloc(count, bytes);
 }
 #endif
 

@@ -41,11 +41,11 @@ void* operator new(std::size_t bytes)
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
-extern "C" void* __libc_memalign(std::size_t alignment, std::size_t bytes);
-extern "C" void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept
+extern "C" void* __libc_calloc(std::size_t count, std::size_t bytes);
+extern "C" void* calloc(std::size_t count, std::size_t bytes) noexcept
 {
     ++allocations;
-    return __libc_memalign(alignment, bytes);
+    return __libc_calloc(count, bytes);
 }
 #endif
 
