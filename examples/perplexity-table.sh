@@ -20,6 +20,7 @@ steps=${STEPS:-100}
 batch=${BATCH:-8}
 context=${CONTEXT:-512}
 read -ra corpora <<<"${CORPORA:-$root/share/texts/emma-opening.txt}"
+distinct .txt "${corpora[@]}"
 read -ra mixer <<<"${MIXER:-}"
 layers=$(python3 -c 'import json, sys
 config = json.load(open(sys.argv[1] + "/config.json"))

@@ -12,8 +12,8 @@
 # receives table.md and, of each student, its JSON and the log-likelihoods of every item. What is there is not made
 # again.
 set -euo pipefail
-root=$(cd "$(dirname "$0")/.." && pwd)
-PATH=$PATH:$root/build/bin # tools on the path go first
+# shellcheck source=examples/studies/common
+. "$(dirname "$0")/studies/common"
 
 teacher=${TEACHER:-$root/share/teachers/bookworm}
 text=${TEXT:-$root/share/texts/emma-opening.txt}
@@ -31,6 +31,8 @@ if [ ${#students[@]} = 0 ]; then
         students+=("$student")
     done
 fi
+
+distinct .mts "${students[@]}"
 
 tasks=${TASKS:-$work/tasks}
 if [ -z "${TASKS:-}" ]; then
