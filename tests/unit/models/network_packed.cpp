@@ -305,6 +305,9 @@ BOOST_AUTO_TEST_CASE(steps_allocate_nothing)
         const auto backend = compute::make_backend("cpu", compute::Precision::f32, threads);
         for (const WeightFormat format : formats) {
             const NetworkConfig config = small_config(2);
+            const long before_any = allocations;
+            const Buffer<float> one(100);
+            BOOST_TEST((allocations == before_any + 1) == counts);
             const long none = allocations;
             Network<float> network(config, weights_of(config), backend->single());
             BOOST_TEST((allocations - none > 50) == counts);
