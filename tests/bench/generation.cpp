@@ -180,15 +180,19 @@ int run(const Settings& settings)
         bench::written_memory((static_cast<Index>(bytes) >> 20 << 20) + (Index{1} << 20));
     const auto limit = [&] {
         const bench::Peaks peaks = bench::measure_peaks(backend->pool());
-        const auto peak = [&](WeightFormat format) {
-            return format == WeightFormat::f32 ? peaks.fma : format == WeightFormat::bf16 ? peaks.bf16 : peaks.int8;
+        // Where the processor lacks the instruction there is no peak to hold against it: the memory alone is the limit.
+        const auto products = [&](double flop, WeightFormat format) {
+            const double peak =
+                format == WeightFormat::f32 ? peaks.fma : format == WeightFormat::bf16 ? peaks.bf16 : peaks.int8;
+            return peak > 0.0 ? flop / peak : 0.0;
         };
         const double head_rows = static_cast<double>(settings.batch);
-        const double flops = 2 * rows * body / peak(settings.layers) + 2 * head_rows * head / peak(settings.head);
+        const double computing =
+            products(2 * rows * body, settings.layers) + products(2 * head_rows * head, settings.head);
         const double rate = bench::read_rate(backend->pool(), memory, 8, settings.cpu_clock);
         std::printf("\n  \"read_gb_per_s\": %.1f, \"fma_gflops\": %.0f, \"bf16_gflops\": %.0f, \"int8_gops\": %.0f, ",
                     rate * 1e-9, peaks.fma * 1e-9, peaks.bf16 * 1e-9, peaks.int8 * 1e-9);
-        return std::max(bytes / rate, flops);
+        return std::max(bytes / rate, computing);
     };
 
     std::vector<Index> tokens(static_cast<std::size_t>(settings.batch * std::max(settings.context, settings.prefill)));
