@@ -31,10 +31,10 @@ std::string tell_memory(const DistillationOptions& s, const adapters::Distillati
 }
 
 /// `layers` (figures of each replaced layer) go to --report and, with -v, to the terminal; their means join the closing
-/// line. Warns where the input ended before the steps that were asked for.
+/// line. Warns where the input ended before the steps that were asked for, or that its --limit promised.
 template <class T>
-void tell_outcome(const DistillationOptions& s, const adapters::Distillation<T>& work,
-                  const typename adapters::Distillation<T>::Progressed& done, Index trained_layers,
+void tell_outcome(const adapters::Distillation<T>& work,
+                  const typename adapters::Distillation<T>::Progressed& done, const adapters::Pace& pace,
                   const std::vector<formats::Map>& layers, cli::Context& context)
 {
     const auto percent = [](double x) {
@@ -64,10 +64,13 @@ void tell_outcome(const DistillationOptions& s, const adapters::Distillation<T>&
     if (work.skipped() > 0) {
         context.warn(std::to_string(work.skipped()) + " batches with NaN or infinity were left out");
     }
-    const Index asked = s.pace(0, trained_layers).most;
-    if (done.steps < asked) {
-        context.warn("the input ended after " + std::to_string(done.steps) + " of " + std::to_string(asked) +
+    if (done.steps < pace.most) {
+        context.warn("the input ended after " + std::to_string(done.steps) + " of " + std::to_string(pace.most) +
                      " steps; give a longer dump, or --epochs");
+    } else if (pace.most < 0 && done.steps < pace.expected - 1) {         // the last batch may be smaller
+        context.warn("the input ended after " + std::to_string(done.steps) + " of the " +
+                     std::to_string(pace.expected) + " steps that the --limit of teacher-dump promised, and the "
+                     "learning rate was to fall over all of them; give --steps");
     }
 }
 

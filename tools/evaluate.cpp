@@ -64,11 +64,15 @@ cli::Tool describe(Settings& s)
             throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*stride) + " is greater than --context " +
                                                      std::to_string(*context) + ": tokens would be left out");
         }
-        const bool texts = !s.files.text.empty() || !s.files.tokens.empty() || s.files.wikitext;
-        if (!texts && (stride || s.by_position || s.evaluation.first != decltype(s.evaluation)().first)) {
-            throw_error(ErrorCode::bad_argument, std::string(stride ? "--stride" : s.by_position ? "--by-position"
-                                                                                                 : "--first") +
-                                                     " is about windows of a text, and only tasks are evaluated");
+        const bool texts = !s.files.text.empty() || !s.files.tokens.empty();
+        if (!texts && (stride || s.evaluation.first != decltype(s.evaluation)().first)) {
+            throw_error(ErrorCode::bad_argument, std::string(stride ? "--stride" : "--first") +
+                                                     " is about windows of --text or --tokens, and there is neither "
+                                                     "(the windows of WikiText are those of the harness)");
+        }
+        if (!texts && !s.files.wikitext && s.by_position) {
+            throw_error(ErrorCode::bad_argument, "--by-position is about windows of a text, and only tasks are "
+                                                 "evaluated");
         }
         const bool piped = (!s.model.empty() && formats::read_only_once(s.model.front())) ||
                            formats::read_only_once(s.against.value_or(""));

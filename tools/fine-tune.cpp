@@ -53,10 +53,8 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
         record.emplace_back("teacher", adapters::fingerprint(other.weights, backend.pool()));
         teacher = std::make_unique<models::Network<T>>(other.config, std::move(other.weights), backend.on<T>());
     }
-    adapters::check_positions(s.context.value_or(0), network.config(), "model");
     if (teacher) {
         adapters::check_teacher(teacher->config(), network.config());
-        adapters::check_positions(s.context.value_or(0), teacher->config(), "teacher");
     }
 
     using Rows = adapters::TrainingRows<T>;
@@ -70,6 +68,13 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
                        network.config().vocabulary);
         record.emplace_back("dump", taught->history());
         record.emplace_back("dump_file", adapters::content_key(*s.dump));
+    }
+    const training::PieceShape piece = taught ? taught->first_piece()
+                                              : training::PieceShape{s.training.batch,
+                                                                     rows_context(s, network.config())};
+    adapters::check_positions(piece.length, network.config(), "model");
+    if (teacher) {
+        adapters::check_positions(piece.length, teacher->config(), "teacher");
     }
     const Index steps = taught ? taught->steps(s.steps, s.limit, s.training.accumulate)
                                : rows.steps(s.steps, s.limit, s.training.accumulate);
@@ -85,9 +90,9 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
         plan.valid = rows.validation(*s.valid);
     }
     const std::vector<std::string> trained = adapters::trained_names(network.config(), s.train, s.freeze);
-    const auto memory = training::end_to_end_memory<T>(network, trained, teacher.get(),
-                                                       {s.training.batch, rows_context(s, network.config())},
-                                                       (s.average > 0.0 ? 1 : 0) + (s.patience > 0 ? 1 : 0));
+    auto memory = training::end_to_end_memory<T>(network, trained, teacher.get(), piece,
+                                                 (s.average > 0.0 ? 1 : 0) + (s.patience > 0 ? 1 : 0));
+    memory.data += taught ? taught->bytes(s.training.accumulate) : 0.0;
     context.info(adapters::memory_text(memory));
     context.report().emplace_back("memory", adapters::memory_record(memory));
     const auto options = trainer_options(s, plan.steps, context.seed(), trained);
@@ -103,8 +108,8 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
         adapters::require_same_run(*from, record, adapters::same_tuning(s.teacher.has_value(), s.dump.has_value()));
         feed.seek(adapters::put_back(*from, state));
     }
-    adapters::TrainingWatch watch(training_tools(s.training, context, std::move(checkpoints), from ? done.steps : -1),
-                                  1);
+    adapters::TrainingWatch watch(
+        training_tools(s.training, context, std::move(checkpoints), from ? done.steps : -1, done.looked()), 1);
     watch.recall(done.losses, done.tokens);
     watch.keep([&] { return adapters::checkpoint_of(state, record, feed.position()); }, nullptr);
     const bool whole = watch.guard([&] {

@@ -111,9 +111,9 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         start = training::closed_start(student, work.teacher, attention, batches, training::Refit::yes, control);
         work.take_back(std::move(batches));
     }
-
     training::LayerwiseTrainer<T> trainer(student, work.teacher, attention, options);
-    typename Work::Progressed done;
+    typename Work::Progressed done = work.begun();
+    const auto pace = s.pace(expected, trainer.trained_layers());
     const adapters::DistillationState<T> state{student, trainer, done, start};
     if (from) {
         adapters::put_back(*from, state);
@@ -129,7 +129,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
         } else {
             watch.save();
         }
-        work.train(trainer, s.pace(expected, trainer.trained_layers()), done, watch, control);
+        work.train(trainer, pace, done, watch, control);
         watch.require_finite(student.weights(), done.steps);
         work.finish();
         adapters::write_distilled(context.create_stream(work.model.info), work, student, start, done);
@@ -139,7 +139,7 @@ cli::Exit distil(const Settings& s, cli::Context& context, compute::Backend& bac
     }
     finish_keeping(s.training, context, watch,
                    adapters::loss_plot("layer-distill", "relative error", work.layer_names(), done.losses, {}));
-    tell_outcome(s, work, done, trainer.trained_layers(), adapters::layer_figures<T>(config, start, done), context);
+    tell_outcome(work, done, pace, adapters::layer_figures<T>(config, start, done), context);
     return cli::Exit::ok;
 }
 

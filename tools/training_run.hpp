@@ -29,9 +29,10 @@ inline std::unique_ptr<adapters::Checkpoints> open_checkpoints(const TrainingOpt
 
 /// `resumed`: the step of the checkpoint, or -1.
 inline adapters::TrainingWatch::Tools training_tools(const TrainingOptions& s, cli::Context& context,
-                                                     std::unique_ptr<adapters::Checkpoints> checkpoints, Index resumed)
+                                                     std::unique_ptr<adapters::Checkpoints> checkpoints, Index resumed,
+                                                     bool looked = false)
 {
-    auto log = s.log ? std::make_unique<adapters::TrainingLog>(*s.log, resumed) : nullptr;
+    auto log = s.log ? std::make_unique<adapters::TrainingLog>(*s.log, resumed, looked) : nullptr;
     return {std::move(checkpoints), std::move(log), context.control(),
             [&context](const std::string& text) { context.warn(text); }, [&context] { context.kept_for_resume(); }};
 }

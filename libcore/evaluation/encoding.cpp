@@ -46,6 +46,11 @@ Request PairEncoder::pair(std::string_view context, std::string_view continuatio
         const std::string_view kept = strip_right(context);
         const std::vector<Index> whole = encode(std::string(context) + std::string(continuation));
         request.context = encode(kept);
+        if (request.context.empty()) {               // of white space alone, and the tokenizer adds nothing
+            request.context = {prefix()};
+            request.continuation = whole;
+            return request;
+        }
         const std::size_t n = std::min(request.context.size(), whole.size());
         request.continuation.assign(whole.begin() + static_cast<std::ptrdiff_t>(n), whole.end());
     }

@@ -228,7 +228,8 @@ std::vector<std::vector<RequestScore>> score_requests(const models::Network<T>& 
             group.jobs.push_back(make_job(requests[g][r], scores[g][r], max_length));
             group.longest = std::max(group.longest, group.jobs.back().length());
         }
-        if (!exact && group.jobs.size() > 1) {
+        // states know no position beyond those of the model; whole inputs may be longer
+        if (!exact && group.jobs.size() > 1 && group.longest <= network.config().max_positions) {
             group.shared = common_beginning(group.jobs) / cut_step * cut_step;
         }
         if (group.shared >= shortest_shared) {

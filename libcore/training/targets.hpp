@@ -13,7 +13,7 @@ template <class T>
 struct Activations {
     Index batch = 0;
     Index length = 0;
-    std::vector<Index> tokens;                  // [batch, length]
+    std::vector<Index> tokens;                  // [batch, length], or empty: nothing here reads them
     std::vector<Buffer<T>> residual;            // layers + 1 of [batch, length, D]: before each layer, after the last
     Index size() const { return batch * length; }
     Sequences<const T> stream(Index layer, Index width) const

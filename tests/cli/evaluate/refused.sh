@@ -21,6 +21,10 @@ try evaluate "$teacher" --text empty
 try evaluate "$teacher" --wikitext empty
 try evaluate "$teacher" --text "$text" --mode recurrent
 try evaluate "$teacher" --text "$text" --context 64 --stride 65
+try evaluate "$teacher" --text "$text" --first prefix --stride 600
+try evaluate "$teacher" --task choices=choices.jsonl --stride 8
+printf '\001\000\000\000\002\000\000\000' >ids.bin
+try evaluate "$teacher" --tokens ids.bin
 try evaluate "$teacher" --text "$text" --precision f32,f32
 try evaluate - --text "$text" --precision f32,f64
 export STILLHOUSE_LOG_LEVEL=warning

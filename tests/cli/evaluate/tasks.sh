@@ -22,6 +22,11 @@ for i in 1 2 3 4; do
     sed 's/"item": 0/"item": '$((i - 1))'/' one-item.jsonl
 done >apart.jsonl
 grep '"choices"' items.jsonl | cmp - apart.jsonl
+# A context of white space is none; choices with a beginning in common may be longer than the model has positions.
+printf '{"context": " ", "continuation": "word"}\n' >blank.jsonl
+evaluate "$teacher" --task loglikelihood=blank.jsonl >/dev/null
+printf '{"context": "%s", "choices": ["one", "two"], "gold": 0}\n' "$(yes word | sed 600q | tr '\n' ' ')" >long.jsonl
+evaluate "$teacher" --context 1024 --task choices=long.jsonl --json >/dev/null
 # Against itself nothing differs.
 evaluate "$teacher" --against "$teacher" --task choices=choices.jsonl --text "$text" --limit 500 --context 64 --json |
     python3 -c '

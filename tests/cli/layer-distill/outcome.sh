@@ -17,3 +17,14 @@ for layer in layers:
 EOF
 layer-distill dump.mts --length 64 --order 4 --steps 2 -f -o out.mts 2>message
 ! grep warning message
+# a --limit that the text did not reach
+head -c 4000 "$text" >short.txt
+teacher-dump -q "$teacher" --text short.txt --limit 1M --context 64 --batch 4 -o short.mts
+layer-distill short.mts --length 64 --order 4 -f -o out.mts 2>message
+grep -q 'warning: the input ended after [0-9]* of the [0-9]* steps that the --limit of teacher-dump promised' message ||
+    cat message
+# activations are all that is read: tokens may be gone
+tensor-stream select -q dump.mts --drop 'batches.*.tokens' -o bare.mts
+layer-distill -q dump.mts --length 64 --order 4 --steps 2 --batch 3 --no-history -f -o whole.mts
+layer-distill -q bare.mts --length 64 --order 4 --steps 2 --batch 3 --no-history -f -o out.mts
+tensor-stream diff -q whole.mts out.mts

@@ -13,4 +13,9 @@ check() {
     rm out.mts
 }
 check --epochs 2 --accumulate 2 --window 4 --taps 2 --dropout 0.1
+dump --skip 3 -f -o dump.mts # from the first checkpoint, of no step, too
+ended KILL 0 distil dump.mts --batch 4 -f -o out.mts
+goes_on distil dump.mts --batch 4 -f -o out.mts
+rm out.mts
+dump -f -o dump.mts
 check --schedule progressive --steps 3 --weight-decay 0.1

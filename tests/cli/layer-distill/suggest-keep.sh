@@ -7,6 +7,9 @@ layer-distill dump.mts --suggest-keep 2 --order 2 --window 48 --json >wide
 layer-distill dump.mts --suggest-keep 1 --order 2 --window 1 --heads 192 --json >own # a filter a channel, of a head too
 [ "$(wc -l <own)" = 2 ] || cat own
 grep -q '^layers: --keep [0-3],[0-3]$' table && grep -q '^heads:  --keep [0-3]:[0-9],[0-3]:[0-9]$' table || cat table
+teacher-dump "$teacher" --text "$text" --limit 64 --context 64 -o one.mts
+! layer-distill one.mts --suggest-keep 1 --order 2 2>message
+grep -q 'fits on one half of the sequences and measures on the other, and there is one' message || cat message
 python3 - <<'EOF2'
 import json
 lines, wide = ([json.loads(line) for line in open(name)] for name in ("lines", "wide"))

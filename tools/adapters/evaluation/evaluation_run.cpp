@@ -83,6 +83,11 @@ ScoredTextOptions text_options(const Subject<T>& subject, const EvaluationSettin
     ScoredTextOptions options;
     options.context = subject.context;
     options.stride = settings.stride.value_or(options.context);
+    if (options.stride > options.context) {
+        throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(options.stride) + " is greater than the " +
+                                                 "context, " + std::to_string(options.context) +
+                                                 ": tokens would be left out; give a smaller one, or --context");
+    }
     options.limit = settings.limit.value_or(-1);
     if (settings.first == "prefix") {
         if (subject.prefix < 0) {

@@ -216,8 +216,17 @@ bool is_token_file_name(const std::string& path)
     return ends_with(path, ".u16") || ends_with(path, ".u32") || ends_with(path, ".npy");
 }
 
+void require_token_file_name(const std::string& path)
+{
+    if (!is_token_file_name(path)) {
+        throw_error(ErrorCode::bad_argument, "--tokens: '" + path + "': the kind of a token file is told by its name, "
+                                                                    "which must end in .u16, .u32 or .npy");
+    }
+}
+
 std::unique_ptr<TokenReader> read_token_file(const TokenRequest& request, const TokenSource::Open& open)
 {
+    require_token_file_name(request.tokens);
     formats::Fd file = open(request.tokens);
     if (!ends_with(request.tokens, ".npy")) {
         const DType type = ends_with(request.tokens, ".u16") ? DType::u16 : DType::u32;

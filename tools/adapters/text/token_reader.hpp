@@ -23,5 +23,7 @@ std::unique_ptr<TokenReader> read_texts(const TokenRequest& request, const model
 /// By suffix: .u16, .u32, .npy.
 std::unique_ptr<TokenReader> read_token_file(const TokenRequest& request, const TokenSource::Open& open);
 bool is_token_file_name(const std::string& path);
+/// Error{bad_argument}
+void require_token_file_name(const std::string& path);
 
 }  // namespace stillhouse::adapters

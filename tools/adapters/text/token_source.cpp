@@ -172,10 +172,8 @@ TokenSource::TokenSource(TokenRequest request, const models::Tokenizer* tokenize
     if (std::count(request.text.begin(), request.text.end(), "-") > 1) {
         throw_error(ErrorCode::bad_argument, "--text: - is given twice, but standard input can be read only once");
     }
-    if (!request.tokens.empty() && !is_token_file_name(request.tokens)) {
-        throw_error(ErrorCode::bad_argument, "--tokens: '" + request.tokens
-                                                 + "': the kind of a token file is told by its name, which must end in "
-                                                   ".u16, .u32 or .npy");
+    if (!request.tokens.empty()) {
+        require_token_file_name(request.tokens);
     }
     if (request.context < 1 || request.batch < 1) {
         throw_error(ErrorCode::bad_argument, "--context and --batch must be at least 1");

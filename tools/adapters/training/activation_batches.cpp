@@ -50,28 +50,11 @@ bool finite(const Buffer<T>& values)
 }
 
 template <class T>
-training::Activations<T> rows_of(const training::Activations<T>& all, Index first, Index count)
-{
-    training::Activations<T> part;
-    part.batch = count;
-    part.length = all.length;
-    part.tokens.assign(all.tokens.begin() + first * all.length, all.tokens.begin() + (first + count) * all.length);
-    for (const auto& stream : all.residual) {
-        const Index row = stream.size() / all.batch;
-        part.residual.emplace_back(count * row);
-        std::copy_n(stream.data() + first * row, count * row, part.residual.back().data());
-    }
-    return part;
-}
-
-template <class T>
 training::Activations<T> joined(const training::Activations<T>& a, const training::Activations<T>& b)
 {
     training::Activations<T> both;
     both.batch = a.batch + b.batch;
     both.length = a.length;
-    both.tokens = a.tokens;
-    both.tokens.insert(both.tokens.end(), b.tokens.begin(), b.tokens.end());
     for (std::size_t i = 0; i < a.residual.size(); ++i) {
         Buffer<T>& values = both.residual.emplace_back(a.residual[i].size() + b.residual[i].size());
         std::copy(a.residual[i].begin(), a.residual[i].end(), values.begin());
@@ -81,6 +64,20 @@ training::Activations<T> joined(const training::Activations<T>& a, const trainin
 }
 
 }  // namespace
+
+template <class T>
+training::Activations<T> rows_of(const training::Activations<T>& all, Index first, Index count)
+{
+    training::Activations<T> part;
+    part.batch = count;
+    part.length = all.length;
+    for (const auto& stream : all.residual) {
+        const Index row = stream.size() / all.batch;
+        part.residual.emplace_back(count * row);
+        std::copy_n(stream.data() + first * row, count * row, part.residual.back().data());
+    }
+    return part;
+}
 
 template <class T>
 ActivationBatches<T>::ActivationBatches(formats::StreamReader& reader, Index layers, Index width, Bad bad)
@@ -155,12 +152,11 @@ std::optional<PlacedActivations<T>> ActivationBatches<T>::gather()
             number = parsed->number;
             const formats::TensorHeader header = reader_.header();
             const Index at = boundary(parsed->what, layers_);
-            const bool tokens = parsed->what == "tokens";
-            if (at >= 0 || tokens) {
+            if (at >= 0) {
                 const Shape& shape = header.shape;
-                if (shape.size() != (tokens ? 2u : 3u) || (!tokens && shape[2] != width_)) {
-                    throw_error(ErrorCode::bad_data, "tensor " + name + ": shape " + to_string(shape) + ", expected " +
-                                (tokens ? "[batch, length]" : "[batch, length, " + std::to_string(width_) + "]"));
+                if (shape.size() != 3 || shape[2] != width_) {
+                    throw_error(ErrorCode::bad_data, "tensor " + name + ": shape " + to_string(shape) +
+                                ", expected [batch, length, " + std::to_string(width_) + "]");
                 }
                 if (batch.batch != 0 && (shape[0] != batch.batch || shape[1] != batch.length)) {
                     throw_error(ErrorCode::bad_data, "tensor " + name + ": shape " + to_string(shape) +
@@ -170,16 +166,10 @@ std::optional<PlacedActivations<T>> ActivationBatches<T>::gather()
                 batch.batch = shape[0];
                 batch.length = shape[1];
                 const formats::Tensor tensor = reader_.read();
-                if (tokens) {
-                    Buffer<std::int64_t> ids(tensor.header.elements());
-                    convert_from(header.dtype, tensor.data.data(), ids.size(), ids.data());
-                    batch.tokens.assign(ids.begin(), ids.end());
-                } else {
-                    Buffer<T> values(tensor.header.elements());
-                    convert_from(header.dtype, tensor.data.data(), values.size(), values.data());
-                    batch.residual[static_cast<std::size_t>(at)] = std::move(values);
-                    have[static_cast<std::size_t>(at)] = true;
-                }
+                Buffer<T> values(tensor.header.elements());
+                convert_from(header.dtype, tensor.data.data(), values.size(), values.data());
+                batch.residual[static_cast<std::size_t>(at)] = std::move(values);
+                have[static_cast<std::size_t>(at)] = true;
             }
         }
         advance();
@@ -279,6 +269,8 @@ std::vector<training::Activations<T>> StepSource<T>::step()
     return pieces;
 }
 
+template training::Activations<float> rows_of(const training::Activations<float>&, Index, Index);
+template training::Activations<double> rows_of(const training::Activations<double>&, Index, Index);
 template class ActivationBatches<float>;
 template class ActivationBatches<double>;
 template class StepSource<float>;

@@ -33,6 +33,10 @@ struct PlacedActivations {
     training::Activations<T> values;
 };
 
+/// Sequences first ... first + count of a batch; without its tokens.
+template <class T>
+training::Activations<T> rows_of(const training::Activations<T>& all, Index first, Index count);
+
 /// Reads `batches.N.*` in the order of the stream, one batch in memory at a time. Tensors that are no activations are
 /// kept for the end of the output.
 template <class T>

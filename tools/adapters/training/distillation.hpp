@@ -58,6 +58,8 @@ public:
         DumpPosition position;
         std::vector<double> losses;              // [steps, layers] before each step; 0: the layer was not trained
     };
+    /// No step yet, at the first of the batches that are kept.
+    Progressed begun() const { return {0, 0, kept_.empty() ? DumpPosition() : kept_.front().at, {}}; }
     /// Goes on where a checkpoint was made: reads past what was used.
     void seek(const DumpPosition& position);
 

@@ -4,6 +4,7 @@
 
 #include "libcore/training/closed_start.hpp"
 #include "libcore/training/loss.hpp"
+#include "tools/adapters/training/activation_batches.hpp"
 
 #include <algorithm>
 #include <cstdio>
@@ -121,7 +122,15 @@ std::vector<ReplacementCost> replacement_costs(const models::NetworkConfig& teac
     std::vector<training::Activations<T>> rest(std::make_move_iterator(batches.begin() + half),
                                                std::make_move_iterator(batches.end()));
     batches.resize(static_cast<std::size_t>(half));
-    const auto& measured = rest.empty() ? batches : rest;
+    if (rest.empty()) {
+        training::Activations<T>& only = batches.front();
+        if (only.batch < 2) {
+            throw_error(ErrorCode::bad_data, "--suggest-keep fits on one half of the sequences and measures on the "
+                                             "other, and there is one; give a longer dump, or shorter rows");
+        }
+        rest.push_back(rows_of(only, only.batch / 2, only.batch - only.batch / 2));
+        only = rows_of(only, 0, only.batch / 2);
+    }
     std::vector<ReplacementCost> costs;
     for (Index layer = 0; layer < teacher.layers; ++layer) {
         costs.push_back({layer, -1, 0.0});
@@ -134,7 +143,7 @@ std::vector<ReplacementCost> replacement_costs(const models::NetworkConfig& teac
     Index done = 0;
     for (auto& one : costs) {
         control.at(done++, static_cast<Index>(costs.size()), "replacing " + one.item());
-        one.kl = cost(teacher, weights, options, one, batches, measured, seed, ops, control);
+        one.kl = cost(teacher, weights, options, one, batches, rest, seed, ops, control);
     }
     const auto costlier = [](const ReplacementCost& a, const ReplacementCost& b) { return a.kl > b.kl; };
     std::stable_sort(costs.begin(), costs.begin() + teacher.layers, costlier);

@@ -26,6 +26,19 @@ TaughtRows::TaughtRows(std::string path, Open open, Index vocabulary)
 {
     begin();
     history_ = formats::to_json(formats::Value(reader_->info().history));
+    ahead_ = read_on();
+    first_ = {ahead_->batch, ahead_->length, ahead_->teacher.top > 0 ? ahead_->teacher.top : vocabulary_};
+}
+
+double TaughtRows::bytes(Index pieces) const
+{
+    const double batch = static_cast<double>(first_.batch * first_.length * first_.columns);
+    return batch * (static_cast<double>(pieces) * sizeof(double) + sizeof(float));
+}
+
+std::optional<training::TokenRows> TaughtRows::read()
+{
+    return ahead_ ? std::exchange(ahead_, std::nullopt) : read_on();
 }
 
 void TaughtRows::begin()
@@ -50,7 +63,7 @@ bool TaughtRows::advance()
     }
 }
 
-std::optional<training::TokenRows> TaughtRows::read()
+std::optional<training::TokenRows> TaughtRows::read_on()
 {
     if (reader_ == nullptr) {
         return std::nullopt;

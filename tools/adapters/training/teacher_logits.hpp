@@ -3,6 +3,7 @@
 #pragma once
 
 #include "formats/stream/reader.hpp"
+#include "libcore/training/memory.hpp"
 #include "tools/adapters/training/training_rows.hpp"
 
 namespace stillhouse::adapters {
@@ -14,6 +15,11 @@ public:
 
     /// "-" can be read once. `vocabulary`: of the student. Error{bad_data}: no logits in it, another vocabulary.
     TaughtRows(std::string path, Open open, Index vocabulary);
+
+    /// Of the first batch, which is read with the object; the others are not larger.
+    training::PieceShape first_piece() const { return {first_.batch, first_.length}; }
+    /// That so many pieces at a time need here: logits in double, and one batch as it is in the stream.
+    double bytes(Index pieces) const;
 
     std::optional<training::TokenRows> next(bool again, const Control& control);
     void used() { position_ = {pass_, batch_, {}}; }
@@ -30,12 +36,17 @@ private:
     void begin();
     bool advance();                              // to a tensor of a batch; false at the verified end
     std::optional<training::TokenRows> read();
+    std::optional<training::TokenRows> read_on();
 
     std::string path_;
     Open open_;
     Index vocabulary_;
     std::unique_ptr<formats::StreamReader> reader_;
     std::string history_;
+    struct First {
+        Index batch = 0, length = 0, columns = 0;
+    } first_;
+    std::optional<training::TokenRows> ahead_;   // the first batch, until it is asked for
     RowPosition position_;
     Index pass_ = 0, batch_ = 0;                 // where the next batch is
 };

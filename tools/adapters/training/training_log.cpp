@@ -18,8 +18,9 @@ namespace {
 
 constexpr Index most_points = 300;
 
-/// Bytes of the lines whose step is at most `step`; a last line without its end was being written by a run that died.
-std::size_t bytes_up_to(const std::string& path, const std::string& text, Index step)
+/// Bytes of the lines whose step is at most `step`, its look only if `looked`; a last line without its end was being
+/// written by a run that died.
+std::size_t bytes_up_to(const std::string& path, const std::string& text, Index step, bool looked)
 {
     std::size_t kept = 0;
     for (std::size_t at = 0; at < text.size();) {
@@ -38,7 +39,7 @@ std::size_t bytes_up_to(const std::string& path, const std::string& text, Index 
         if (number == nullptr) {
             throw_error(ErrorCode::bad_data, path + ": a line is no record of a training: --log would cut this file");
         }
-        if (number->integer() > step) {
+        if (number->integer() > step || (number->integer() == step && !looked && line.find("perplexity") != nullptr)) {
             break;
         }
         at = kept = end + 1;
@@ -48,11 +49,11 @@ std::size_t bytes_up_to(const std::string& path, const std::string& text, Index 
 
 }  // namespace
 
-TrainingLog::TrainingLog(const std::string& path, Index resumed)
+TrainingLog::TrainingLog(const std::string& path, Index resumed, bool looked)
 {
     std::size_t kept = 0;
     if (resumed >= 0 && ::access(path.c_str(), F_OK) == 0) {
-        kept = bytes_up_to(path, formats::read_file(path), resumed);
+        kept = bytes_up_to(path, formats::read_file(path), resumed, looked);
     }
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
     if (fd < 0) {

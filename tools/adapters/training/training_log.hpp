@@ -18,8 +18,9 @@ namespace stillhouse::adapters {
 class TrainingLog {
 public:
     /// `resumed` < 0: a new file (an existing one is emptied: the caller has asked). Else the lines of steps up to
-    /// `resumed` stay and those behind it go. Error{io}; Error{bad_data} when what is there is no such log.
-    TrainingLog(const std::string& path, Index resumed);
+    /// `resumed` stay and those behind it go; of that step the look at a validation text only if the run that goes on
+    /// has it (`looked`). Error{io}; Error{bad_data} when what is there is no such log.
+    TrainingLog(const std::string& path, Index resumed, bool looked);
 
     void write(const formats::Map& line);
 

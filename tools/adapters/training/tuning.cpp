@@ -104,7 +104,8 @@ void check_positions(Index context, const models::NetworkConfig& config, const s
     });
     if (attends && context > config.max_positions) {
         throw_error(ErrorCode::bad_argument, "--context " + std::to_string(context) + ": the attention of the " + who +
-                                                 " has positions for " + std::to_string(config.max_positions));
+                                                 " has positions for " + std::to_string(config.max_positions) +
+                                                 "; give shorter rows");
     }
 }
 
