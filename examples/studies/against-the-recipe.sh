@@ -29,9 +29,7 @@ context=${CONTEXT:-512} batch=${BATCH:-4} runs=${RUNS:-5 30} rate=${RATE:-2e-3}
 read -r -a mixer <<<"${MIXER-}"
 training_data
 
-dump=("$teacher" "${data[@]}" --context "$context" --limit "${TOKENS:-100K}")
-[ "${data[0]}" != --sample ] || dump=("$teacher" --sample --context "$context" --limit "${TOKENS:-100K}")
-stage dump teacher-dump -q "${dump[@]}" -t 1
+stage dump teacher-dump -q "$teacher" "${data[@]}" --context "$context" --limit "${TOKENS:-100K}" -t 1
 stage start layer-distill -q "$work/dump.mts" --steps 0 -t 1 "${mixer[@]}"
 
 # tune NAME STEPS OPTIONS...: the log of a run, kept under its name when it is whole

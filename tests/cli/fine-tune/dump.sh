@@ -2,13 +2,12 @@
 # A teacher's stored logits, all of them, train as the teacher itself does; the largest alone nearly so.
 head -c 1200 "$text" >short.txt
 stored() { teacher-dump "$teacher" --text short.txt --context 64 --batch 2 --show tokens,logits --no-model "$@"; }
-losses() { python3 -c 'import json, sys; print(*[json.loads(line)["loss"] for line in open(sys.argv[1])])' "$1"; }
 stored -o all.mts
 stored --top-k 64 -o top.mts
 for loss in kl ce+kl rkl jsd mse ce; do
-    with=$([ $loss = ce ] || echo "--teacher $teacher")
-    # shellcheck disable=SC2086  # two words or none
-    tune $with --text short.txt --shuffle 0 --loss $loss --steps 2 --log live.jsonl -f -o live.mts
+    with=(--teacher "$teacher")
+    [ $loss = ce ] && with=()
+    tune "${with[@]}" --text short.txt --shuffle 0 --loss $loss --steps 2 --log live.jsonl -f -o live.mts
     fine-tune student.mts --dump all.mts --loss $loss --steps 2 --log all.jsonl -f -o all-tuned.mts
     tensor-stream select -q live.mts '*' --drop config.json -f -o a.mts
     tensor-stream select -q all-tuned.mts '*' --drop config.json -f -o b.mts
