@@ -22,9 +22,9 @@ cli::Tool describe(TuningOptions& s)
                "the filters materialised anew.");
     describe_tuning(tool, s);
     tool.example("teacher-dump share/teachers/bookworm --sample --limit 4K | layer-distill --steps 0 | fine-tune - "
-                 "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --context 64 "
-                 "-o tuned.mts",
-                 "Two steps of KL to the teacher from the closed start.");
+                 "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --batch 2 "
+                 "--lr-scale '*.filter_modes.*=0.1' -o tuned.mts",
+                 "Two steps of KL to the teacher from the closed start, small ones for poles and residues.");
     tool.see_also({"layer-distill(1)", "evaluate(1)", "stillhouse-pipeline(7)"});
     return tool;
 }
@@ -73,6 +73,12 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
                                               : training::PieceShape{s.training.batch,
                                                                      rows_context(s, network.config())};
     adapters::check_positions(piece.length, network.config(), "model");
+    const Index longest = adapters::longest_filter(network.config());
+    if (piece.length < longest) {
+        context.warn("rows of " + std::to_string(piece.length) + " tokens never show the filters of " +
+                     std::to_string(longest) + " lags what lies beyond; give a longer --context, or "
+                     "--freeze '*.filter*'");
+    }
     if (teacher) {
         adapters::check_positions(piece.length, teacher->config(), "teacher");
     }

@@ -36,8 +36,11 @@ struct TrainingOptions {
         const Curve curve = schedule == "cosine"   ? Curve::cosine
                             : schedule == "linear" ? Curve::linear
                                                    : Curve::constant;
-        // of a short run the warmup is a fifth at most
-        return {curve, rate, steps > 0 ? std::min(warmup, steps / 5) : warmup, steps, 0.0};
+        // A run shorter than five warmups has a fifth of it as warmup and a peak that is lower in proportion: a few
+        // steps at the full rate ruin what the closed start has made.
+        const bool is_short = steps > 0 && steps < 5 * warmup;
+        const double share = is_short ? static_cast<double>(steps) / static_cast<double>(5 * warmup) : 1.0;
+        return {curve, rate * share, is_short ? steps / 5 : warmup, steps, 0.0};
     }
     /// `trained`: names of the weights. Error{bad_argument} when a glob matches none of them.
     training::AdamWOptions adamw(const std::vector<std::string>& trained) const
@@ -55,7 +58,8 @@ inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::st
     tool.option(&s.rate, "--lr", "X", "peak learning rate of AdamW").range(0.0, 1e3);
     tool.option(&s.schedule, "--lr-schedule", "NAME", "what follows the warmup; where the number of steps is unknown "
                 "the rate stays at its peak").choices({"cosine", "linear", "constant"});
-    tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak, at most a fifth of all").range(0, 1e12);
+    tool.option(&s.warmup, "--warmup", "N", "steps from zero to the peak; a run shorter than five times N has a fifth "
+                "of itself, and a lower peak in proportion").range(0, 1e12);
     tool.option(&s.weight_decay, "--weight-decay", "X", "decoupled, of matrices only").range(0.0, 1e3);
     tool.option(&s.decay_all, "--decay-all", "", "of all weights").needs("--weight-decay");
     tool.option(&s.dropout, "--dropout", "X", "share of what embedding, mixers and MLPs of the student add that a step "

@@ -27,6 +27,7 @@ teacher=${TEACHER:-$root/share/teachers/bookworm}
 text=${TEXT:-$root/share/texts/emma-opening.txt}
 context=${CONTEXT:-512} batch=${BATCH:-4} runs=${RUNS:-5 30} rate=${RATE:-2e-3}
 read -r -a mixer <<<"${MIXER-}"
+data=()
 training_data
 
 stage dump teacher-dump -q "$teacher" "${data[@]}" --context "$context" --limit "${TOKENS:-100K}" -t 1

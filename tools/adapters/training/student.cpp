@@ -99,6 +99,10 @@ MixerConfig mixer_config(const NetworkConfig& teacher, const StudentOptions& opt
         throw_error(ErrorCode::bad_argument, "--window " + std::to_string(options.window) + " leaves no lag of " +
                                                  std::to_string(mixer.filter_length) + " to the filter");
     }
+    if (mixer.taps > mixer.filter_length) {
+        throw_error(ErrorCode::bad_argument, "--taps " + std::to_string(mixer.taps) + ": expected at most the " +
+                                                 std::to_string(mixer.filter_length) + " lags of the filter");
+    }
     mixer.form = options.filter == "modal"      ? FilterForm::modal
                  : options.filter == "implicit" ? FilterForm::implicit_mlp
                                                 : FilterForm::free_taps;

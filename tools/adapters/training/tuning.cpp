@@ -97,6 +97,17 @@ void check_teacher(const models::NetworkConfig& teacher, const models::NetworkCo
     }
 }
 
+Index longest_filter(const models::NetworkConfig& config)
+{
+    Index longest = 0;
+    for (const models::MixerConfig& mixer : config.mixers) {
+        if (mixer.kind != models::MixerKind::attention && mixer.form != models::FilterForm::none) {
+            longest = std::max(longest, mixer.filter_length);
+        }
+    }
+    return longest;
+}
+
 void check_positions(Index context, const models::NetworkConfig& config, const std::string& who)
 {
     const bool attends = std::any_of(config.mixers.begin(), config.mixers.end(), [](const auto& mixer) {

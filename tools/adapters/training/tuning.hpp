@@ -24,6 +24,8 @@ std::vector<std::string> trained_names(const models::NetworkConfig& config, cons
 /// Error{bad_data} when their logits cannot be compared.
 void check_teacher(const models::NetworkConfig& teacher, const models::NetworkConfig& student);
 
+/// Lags of the longest filter of all layers; 0: there is none.
+Index longest_filter(const models::NetworkConfig& config);
 /// Error{bad_argument} when rows of `context` tokens exceed the positions of an attention of this network, the `who`.
 void check_positions(Index context, const models::NetworkConfig& config, const std::string& who);
 
