@@ -12,6 +12,31 @@ using stillhouse::compute::cpu::Finish;
 
 constexpr int panel_vectors = 2;
 
+/// A whole tile from its registers: c = S, or S + c, and bias.
+template <class T, int Rows>
+inline void store_tile(const typename Lanes<T>::V (&sum)[Rows][panel_vectors], T* c, Index c_row,
+                       const Finish<T>& finish)
+{
+    using L = Lanes<T>;
+    const bool adds = finish.beta != T(0);
+#pragma GCC unroll 2
+    for (int v = 0; v < panel_vectors; ++v) {
+        const auto bias = finish.bias == nullptr ? L::zero() : L::load(finish.bias + v * L::count);
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) {
+            T* const out = c + r * c_row + v * L::count;
+            auto value = sum[r][v];
+            if (adds) {
+                value = L::add(value, L::load(out));
+            }
+            if (finish.bias != nullptr) {
+                value = L::add(value, bias);
+            }
+            L::store(out, value);
+        }
+    }
+}
+
 template <class L, int Rows>
 void multiply_rows(Index cols, Index k, const typename L::Element* a, Index a_row, Index a_step,
                    const typename L::Element* b, typename L::Sum* c, Index c_row, Finish<typename L::Sum> finish)
@@ -26,6 +51,9 @@ void multiply_rows(Index cols, Index k, const typename L::Element* a, Index a_ro
         for (int v = 0; v < panel_vectors; ++v) {
             sum[r][v] = L::zero();
         }
+        // Where the sums will go, fetched while they are made.
+        __builtin_prefetch(c + r * c_row, 1);
+        __builtin_prefetch(c + r * c_row + width - 1, 1);
     }
     for (Index p = 0; p < k; ++p) {
         const V b0 = L::load(b);
@@ -39,12 +67,16 @@ void multiply_rows(Index cols, Index k, const typename L::Element* a, Index a_ro
         a += a_step;
         b += width;
     }
+    if (cols == width && finish.alpha == Sum(1) && (finish.beta == Sum(0) || finish.beta == Sum(1))) {
+        store_tile<Sum, Rows>(sum, c, c_row, finish);
+        return;
+    }
     alignas(64) Sum line[width];
     for (int r = 0; r < Rows; ++r) {
         L::store(line, sum[r][0]);
         L::store(line + L::count, sum[r][1]);
         Sum* out = c + r * c_row;
-        // One expression for all columns, so that an element's bits do not depend on where it stands.
+        // One expression for all columns, that of store_tile, so that an element's bits do not depend on its place.
         if (finish.alpha != Sum(1)) {
             for (Index j = 0; j < width; ++j) {
                 line[j] *= finish.alpha;
@@ -82,18 +114,54 @@ void multiply_panel(Index rows, Index cols, Index k, const typename L::Element* 
     }
 }
 
+/// to[c * to_step + r] = from[r * from_row + c] for r, c < 8: pairs, quads, then halves of rows change places.
+template <class E>
+inline void transpose_eight(const E* from, Index from_row, E* to, Index to_step)
+{
+    typedef E V [[gnu::vector_size(8 * sizeof(E))]];
+    V row[8];
+    V next[8];
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) {
+        __builtin_memcpy(&row[r], from + r * from_row, sizeof(V));
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < 8; r += 2) {
+        next[r] = __builtin_shufflevector(row[r], row[r + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        next[r + 1] = __builtin_shufflevector(row[r], row[r + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+#pragma GCC unroll 2
+    for (int r = 0; r < 8; r += 4) {
+#pragma GCC unroll 2
+        for (int s = 0; s < 2; ++s) {
+            row[r + 2 * s] = __builtin_shufflevector(next[r + s], next[r + s + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            row[r + 2 * s + 1] = __builtin_shufflevector(next[r + s], next[r + s + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < 4; ++r) {
+        next[r] = __builtin_shufflevector(row[r], row[r + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        next[r + 4] = __builtin_shufflevector(row[r], row[r + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < 8; ++r) {
+        __builtin_memcpy(to + r * to_step, &next[r], sizeof(V));
+    }
+}
+
 template <class E>
 void transpose(const E* from, Index from_row, Index rows, Index cols, E* to, Index to_step)
 {
-    // Blocks of 8 by 8: eight source lines stay open while eight target lines fill.
     Index i = 0;
     for (; i + 8 <= rows; i += 8) {
         const E* source = from + i * from_row;
-        for (Index j = 0; j < cols; ++j) {
-            E* target = to + j * to_step + i;
-#pragma GCC unroll 8
+        Index j = 0;
+        for (; j + 8 <= cols; j += 8) {
+            transpose_eight(source + j, from_row, to + j * to_step + i, to_step);
+        }
+        for (; j < cols; ++j) {
             for (int r = 0; r < 8; ++r) {
-                target[r] = source[r * from_row + j];
+                to[j * to_step + i + r] = source[r * from_row + j];
             }
         }
     }
