@@ -117,6 +117,14 @@ void adamw_update(const AdamWFactors<T>& factors, const T* g, Index n, T* m, T* 
     cpu::kernels<T>().adamw(factors, g, n, m, v, w);
 }
 
+template <class T>
+const RowFunctions<T>& row_functions() noexcept
+{
+    return cpu::kernels<T>().rows;
+}
+
+template const RowFunctions<float>& row_functions<float>() noexcept;
+template const RowFunctions<double>& row_functions<double>() noexcept;
 template double sum_of_squares<float>(const float*, Index);
 template double sum_of_squares<double>(const double*, Index);
 template void adamw_update<float>(const AdamWFactors<float>&, const float*, Index, float*, float*, float*);

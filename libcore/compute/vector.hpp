@@ -30,6 +30,20 @@ struct AdamWFactors {
 };
 template <class T> void adamw_update(const AdamWFactors<T>& factors, const T* g, Index n, T* m, T* v, T* w);
 
+/// Functions of rows of n numbers; a row that is written is none of those that are read. No fused operations: the same
+/// bits at every level.
+template <class T>
+struct RowFunctions {
+    /// out = bias + sum_{j < count} weights[j, :] rows[j], in order of j; bias may be null; count >= 1
+    void (*weigh)(const T* const* rows, Index count, const T* weights, const T* bias, Index n, T* out);
+    /// sums[j, :] += d rows[j], j < count
+    void (*add_products)(const T* d, const T* const* rows, Index count, Index n, T* sums);
+    void (*add)(const T* x, Index n, T* sums);                                       // sums += x
+    void (*multiply)(const T* a, const T* b, Index n, T* out);                       // out = a b
+    void (*add_product)(const T* x, const T* a, const T* b, Index n, T* out);        // out = x + a b
+};
+template <class T> const RowFunctions<T>& row_functions() noexcept;
+
 /// "avx512", "avx2" or "plain": what this process runs.
 const char* vector_level() noexcept;
 

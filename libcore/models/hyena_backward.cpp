@@ -10,49 +10,49 @@ namespace stillhouse::models {
 
 using compute::Transpose;
 
-/// N = 1, see convolve_chain. gradients: of q, k, v and the gates, overwritten. dh, dskip: added to where not null.
+/// N = 1, see convolve_chain. more_v: what else is added to the gradient of v, or null. gradients: of the projections
+/// of q, k, v and the gates. dh, dskip: added to where not null.
 template <class T>
-void HyenaMixer<T>::chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
-                                   const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
-                                   T* dskip) const
+void HyenaMixer<T>::chain_backward(Operations& ops, Sequences<const T> dc, const T* more_v, const HyenaTape<T>& tape,
+                                   const std::vector<ShortGradient<T>>& gradients, Matrix<T> dh, T* dskip) const
 {
-    const Index size = dc.size();
-    const auto rows = [&](const T* data) { return Matrix<const T>(data, dc.tokens(), n_); };
-    const auto sequences = [&](auto* data) { return Sequences(data, dc.batch, dc.length, n_); };
-    Scratch<T> da_store(size);               // of a_g = h_g * u_g + skip_g u_g
-    Scratch<T> du_store(size);
-    T* const da = da_store.data();
-    T* const du = du_store.data();
+    const auto sequences = [&](T* data) { return Sequences<T>(data, dc.batch, dc.length, n_); };
+    const auto made = [&](std::size_t p) { return signal(tape, p, dc.batch, dc.length); };
+    Scratch<T> da(dc.size());                // of a_g = h_g * u_g + skip_g u_g
+    Scratch<T> du(dc.size());
     std::vector<double> skip_sums(static_cast<std::size_t>(n_));
+    // The gate behind convolution g, whose output's gradient is d: da and the skip's gradient.
+    const auto gate_backward = [&](Index g, std::size_t gate, const T* d) {
+        const auto at = static_cast<std::size_t>(g);
+        std::fill(skip_sums.begin(), skip_sums.end(), 0.0);
+        skip_and_gate_backward<T>(ops.pool(), tape.y[at].data(), tape.u[at].data(), channel_skips(g).data(), made(gate),
+                                  d, da.data(), gradients[gate], dskip != nullptr ? skip_sums.data() : nullptr);
+        for (Index i = 0; i < n_ && dskip != nullptr; ++i) {
+            const auto channel = static_cast<std::size_t>(i);
+            dskip[g * mixer_.filters + filter_of_[channel]] += static_cast<T>(skip_sums[channel]);
+        }
+    };
 
     const Index last = convolutions() - 1;
-    skip_and_gate_backward<T>(ops.pool(), rows(tape.y.back().data()), tape.u.back().data(), channel_skips(last).data(),
-                              signals[0].data(), dc.data, gradients[0].data(), da);
+    gate_backward(last, 0, dc.data);
     for (Index g = last; g >= 0; --g) {
         const auto at = static_cast<std::size_t>(g);
-        const T* const u = tape.u[at].data();
         const Matrix<const T> h = filters(g, dc.length);
         Matrix<T> part;
         if (dh.data != nullptr) {
             part = Matrix<T>(dh.row(g * mixer_.filters), mixer_.filters, std::min(dc.length, dh.cols), dh.stride);
         }
-        ops.convolve_tokens_backward(Sequences<const T>(sequences(da)), sequences(u), h, filter_of_.data(),
-                                     sequences(du), part);
-        std::fill(skip_sums.begin(), skip_sums.end(), 0.0);
-        skip_backward<T>(ops.pool(), rows(da), u, channel_skips(g).data(), du,
-                         dskip != nullptr ? skip_sums.data() : nullptr);
-        for (Index i = 0; i < n_ && dskip != nullptr; ++i) {
-            const auto channel = static_cast<std::size_t>(i);
-            dskip[g * mixer_.filters + filter_of_[channel]] += static_cast<T>(skip_sums[channel]);
-        }
+        ops.convolve_tokens_backward(Sequences<const T>(sequences(da.data())),
+                                     Sequences<const T>(sequences(tape.u[at].data())), h, filter_of_.data(),
+                                     sequences(du.data()), part);
         // The input of convolution g is a product of what came before and of a gate: k v, or a_{g-1} gate_g.
+        const Scratch<T> skips = channel_skips(g);
         if (g == 0) {
-            multiply<T>(ops.pool(), du, signals[2].data(), size, gradients[1].data());
-            multiply<T>(ops.pool(), du, signals[1].data(), size, gradients[2].data());
+            short_product_backward<T>(ops.pool(), made(1), made(2), du.data(), skips.data(), da.data(), more_v,
+                                      gradients[1], gradients[2]);
         } else {
-            skip_and_gate_backward<T>(ops.pool(), rows(tape.y[at - 1].data()), tape.u[at - 1].data(),
-                                      channel_skips(g - 1).data(), signals[2 + at].data(), du,
-                                      gradients[2 + at].data(), da);
+            add_skipped<T>(ops.pool(), skips.data(), da.data(), sequences(du.data()));
+            gate_backward(g - 1, 2 + at, du.data());
         }
     }
 }
@@ -98,14 +98,34 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, 0, dc.rows());
     }
 
-    const std::vector<Scratch<T>> signals = open_gates(ops, tape, batch, length);
-    std::vector<Scratch<T>> gradients;
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        gradients.emplace_back(tokens * n_);
-    }
-    const auto sequences = [&](const Scratch<T>& s, Index width) {
-        return Sequences<T>(s.data(), batch, length, width);
+    const auto sequences = [&](const Scratch<T>& store, Index width) {
+        return Sequences<T>(store.data(), batch, length, width);
     };
+    const auto opened = [&](std::size_t p) { return open_gate(ops, tape, p, batch, length); };
+    std::vector<Scratch<T>> dz;
+    std::vector<ShortGradient<T>> gradients;
+    for (const HyenaGate<T>& gate : gates_) {
+        dz.emplace_back(tokens * n_);
+        const auto wanted = [&](const typename Parameters<T>::Entry* weight) -> T* {
+            auto* const entry = weight == nullptr ? nullptr : gradient.find(weight->name);
+            return entry == nullptr ? nullptr : entry->values.data();
+        };
+        gradients.push_back({sequences(dz.back(), n_), wanted(gate.short_weight), wanted(gate.short_bias)});
+    }
+    Scratch<T> window_dv(window_ ? tokens * n_ : 0);
+    if (window_) {
+        const HyenaAttentionTape<T>& a = tape.window;
+        Scratch<T> dw(tokens * n_);
+        Scratch<T> dq(tokens * n_);
+        Scratch<T> dk(tokens * n_);
+        gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, mixer_.channels,
+                       Matrix<T>(dw.data(), tokens, n_));
+        window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_), sequences(a.y, n_),
+                          a.statistics.data(), sequences(dw, n_), sequences(dq, n_), sequences(dk, n_),
+                          sequences(window_dv, n_));
+        window_q_.backward(ops, x.rows(), Matrix<const T>(dq.data(), tokens, n_), T(1), dx.rows(), gradient);
+        window_k_.backward(ops, x.rows(), Matrix<const T>(dk.data(), tokens, n_), T(1), dx.rows(), gradient);
+    }
     bool wants_filter = false;
     if (filter_ != nullptr) {
         for (const WeightShape& each : filter_weights(mixer_, layer_)) {
@@ -122,31 +142,25 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
 
     if (wide()) {
         Scratch<T> ones;
+        const Scratch<T> signals[3] = {opened(0), opened(1), opened(2)};
+        const Scratch<T> d[3] = {Scratch<T>(tokens * n_), Scratch<T>(tokens * n_), Scratch<T>(tokens * n_)};
         heads_backward<T>(ops, head_filters(length, ones), sequences(signals[0], n_), sequences(signals[1], n_),
-                          sequences(signals[2], n_), Sequences<const T>(dc), sequences(gradients[0], n_),
-                          sequences(gradients[1], n_), sequences(gradients[2], n_), dh, dskip);
+                          sequences(signals[2], n_), Sequences<const T>(dc), sequences(d[0], n_), sequences(d[1], n_),
+                          sequences(d[2], n_), dh, dskip);
+        if (window_) {
+            add<T>(ops.pool(), d[2].data(), window_dv.data(), tokens * n_, d[2].data());
+        }
+        for (std::size_t p = 0; p < 3; ++p) {
+            short_convolve_backward<T>(ops.pool(), signal(tape, p, batch, length),
+                                       Sequences<const T>(sequences(d[p], n_)), gradients[p]);
+        }
     } else {
-        chain_backward(ops, signals, Sequences<const T>(dc), gradients, tape, dh, dskip);
+        chain_backward(ops, Sequences<const T>(dc), window_ ? window_dv.data() : nullptr, tape, gradients, dh, dskip);
     }
     if (wants_filter) {
         filter_->backward(ops, Matrix<const T>(dh), gradient);
     }
 
-    if (window_) {
-        const HyenaAttentionTape<T>& a = tape.window;
-        Scratch<T> dw(tokens * n_);
-        Scratch<T> dq(tokens * n_);
-        Scratch<T> dk(tokens * n_);
-        Scratch<T> dv(tokens * n_);
-        gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, mixer_.channels,
-                       Matrix<T>(dw.data(), tokens, n_));
-        window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(signals[2], n_), sequences(a.y, n_),
-                          a.statistics.data(), sequences(dw, n_), sequences(dq, n_), sequences(dk, n_),
-                          sequences(dv, n_));
-        add<T>(ops.pool(), gradients[2].data(), dv.data(), tokens * n_, gradients[2].data());
-        window_q_.backward(ops, x.rows(), Matrix<const T>(dq.data(), tokens, n_), T(1), dx.rows(), gradient);
-        window_k_.backward(ops, x.rows(), Matrix<const T>(dk.data(), tokens, n_), T(1), dx.rows(), gradient);
-    }
     if (kept_) {
         const HyenaAttentionTape<T>& a = tape.kept;
         const auto width = static_cast<Index>(kept_columns_.size());
@@ -164,21 +178,9 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         }
     }
 
-    Scratch<T> dz(mixer_.short_taps > 0 ? tokens * n_ : 0);
     for (std::size_t p = 0; p < gates_.size(); ++p) {
-        const HyenaGate<T>& each = gates_[p];
-        const T* d = gradients[p].data();
-        if (each.short_weight != nullptr) {
-            auto* dweight = gradient.find(each.short_weight->name);
-            auto* dbias = gradient.find(each.short_bias->name);
-            short_convolve_backward(ops.pool(), Sequences<const T>(sequences(tape.z[p], n_)),
-                                    each.short_weight->values.data(), mixer_.short_taps,
-                                    Sequences<const T>(sequences(gradients[p], n_)), sequences(dz, n_),
-                                    dweight != nullptr ? dweight->values.data() : nullptr,
-                                    dbias != nullptr ? dbias->values.data() : nullptr);
-            d = dz.data();
-        }
-        each.projection.backward(ops, x.rows(), Matrix<const T>(d, tokens, n_), T(1), dx.rows(), gradient);
+        gates_[p].projection.backward(ops, x.rows(), Matrix<const T>(dz[p].data(), tokens, n_), T(1), dx.rows(),
+                                      gradient);
     }
 }
 

@@ -10,30 +10,26 @@ namespace stillhouse::models {
 
 using compute::Transpose;
 
+/// Signal p (q, k, v, then the gates of higher orders) from its projection on the tape.
 template <class T>
-void HyenaMixer<T>::shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
-                            Sequences<T> out) const
+ShortSignal<T> HyenaMixer<T>::signal(const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const
 {
+    const HyenaGate<T>& gate = gates_[p];
+    const Sequences<const T> z(tape.z[p].data(), batch, length, n_);
     if (gate.short_weight == nullptr) {
-        std::copy_n(z.data, z.size(), out.data);
-        return;
+        return {z, nullptr, nullptr, 0};
     }
-    short_convolve(ops.pool(), z, gate.short_weight->values.data(), gate.short_bias->values.data(), mixer_.short_taps,
-                   past, out);
+    return {z, gate.short_weight->values.data(), gate.short_bias->values.data(), mixer_.short_taps};
 }
 
-/// q, k, v and the gates of higher orders, token-major, from the projections on the tape.
+/// Signal p, written out.
 template <class T>
-std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch,
-                                                  Index length) const
+Scratch<T> HyenaMixer<T>::open_gate(Operations& ops, const HyenaTape<T>& tape, std::size_t p, Index batch,
+                                    Index length) const
 {
-    std::vector<Scratch<T>> result;
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        result.emplace_back(batch * length * n_);
-        shorten(ops, gates_[p], Sequences<const T>(tape.z[p].data(), batch, length, n_), nullptr,
-                Sequences<T>(result.back().data(), batch, length, n_));
-    }
-    return result;
+    Scratch<T> opened(batch * length * n_);
+    short_convolve(ops.pool(), signal(tape, p, batch, length), Sequences<T>(opened.data(), batch, length, n_));
+    return opened;
 }
 
 /// The skips of convolution g, one a convolved channel.
@@ -49,26 +45,26 @@ Scratch<T> HyenaMixer<T>::channel_skips(Index g) const
 
 /// N = 1: u_1 = k v, a_g = h_g * u_g + skip_g u_g, u_{g+1} = a_g gate_g, c = q a_last.
 template <class T>
-void HyenaMixer<T>::convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                                   HyenaTape<T>& tape) const
+void HyenaMixer<T>::convolve_chain(Operations& ops, Sequences<T> c, HyenaTape<T>& tape) const
 {
     const Index size = c.size();
+    const auto made = [&](std::size_t p) { return signal(tape, p, c.batch, c.length); };
+    const auto sequences = [&](T* data) { return Sequences<T>(data, c.batch, c.length, n_); };
     for (Index g = 0; g < convolutions(); ++g) {
         tape.u.emplace_back(size);
         T* const u = tape.u.back().data();
         if (g == 0) {
-            multiply<T>(ops.pool(), signals[1].data(), signals[2].data(), size, u);
+            short_product(ops.pool(), made(1), made(2), sequences(u));
         } else {
             const auto before = static_cast<std::size_t>(g - 1);
-            skip_and_gate<T>(ops.pool(), Matrix<const T>(tape.y[before].data(), c.tokens(), n_), tape.u[before].data(),
-                             channel_skips(g - 1).data(), signals[static_cast<std::size_t>(2 + g)].data(), u);
+            skip_and_gate<T>(ops.pool(), tape.y[before].data(), tape.u[before].data(), channel_skips(g - 1).data(),
+                             made(static_cast<std::size_t>(2 + g)), sequences(u));
         }
         tape.y.emplace_back(size);
-        ops.convolve_tokens(Sequences<const T>(u, c.batch, c.length, n_), filters(g, c.length), filter_of_.data(),
-                            Sequences<T>(tape.y.back().data(), c.batch, c.length, n_));
+        ops.convolve_tokens(sequences(u), filters(g, c.length), filter_of_.data(), sequences(tape.y.back().data()));
     }
-    skip_and_gate<T>(ops.pool(), Matrix<const T>(tape.y.back().data(), c.tokens(), n_), tape.u.back().data(),
-                     channel_skips(convolutions() - 1).data(), signals[0].data(), c.data);
+    skip_and_gate<T>(ops.pool(), tape.y.back().data(), tape.u.back().data(), channel_skips(convolutions() - 1).data(),
+                     made(0), c);
 }
 
 /// Everything up to the output projection: tape.features.
@@ -87,7 +83,7 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
         tape.z.emplace_back();
         project(gate.projection, tape.z.back());
     }
-    const std::vector<Scratch<T>> signals = open_gates(ops, tape, batch, length);
+    const auto opened = [&](std::size_t p) { return open_gate(ops, tape, p, batch, length); };
     const auto sequences = [&](const Scratch<T>& s, Index width) {
         return Sequences<T>(s.data(), batch, length, width);
     };
@@ -100,10 +96,12 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
     const Sequences<T> c(direct ? features.data : narrow.data(), batch, length, n_);
     if (wide()) {
         Scratch<T> ones;
-        heads_forward<T>(ops, head_filters(length, ones), sequences(signals[0], n_), sequences(signals[1], n_),
-                         sequences(signals[2], n_), c);
+        const Scratch<T> q = opened(0);
+        const Scratch<T> k = opened(1);
+        heads_forward<T>(ops, head_filters(length, ones), sequences(q, n_), sequences(k, n_),
+                         sequences(opened(2), n_), c);
     } else {
-        convolve_chain(ops, signals, c, tape);
+        convolve_chain(ops, c, tape);
     }
     if (direct) {
         return;
@@ -115,7 +113,7 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
         project(window_k_, a.k);
         a.y = Scratch<T>(tokens * n_);
         a.statistics = Scratch<T>(batch * window_->geometry().heads * length);
-        window_->forward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(signals[2], n_), sequences(a.y, n_),
+        window_->forward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_), sequences(a.y, n_),
                          a.statistics.data());
         scatter_columns(ops.pool(), Matrix<const T>(a.y.data(), tokens, n_), columns_, mixer_.channels, features);
     }
@@ -203,9 +201,8 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
     template Scratch<T> HyenaMixer<T>::channel_skips(Index) const;                                                    \
-    template void HyenaMixer<T>::shorten(Operations&, const HyenaGate<T>&, Sequences<const T>, const T*,              \
-                                         Sequences<T>) const;                                                         \
-    template std::vector<Scratch<T>> HyenaMixer<T>::open_gates(Operations&, const HyenaTape<T>&, Index, Index) const; \
+    template ShortSignal<T> HyenaMixer<T>::signal(const HyenaTape<T>&, std::size_t, Index, Index) const;              \
+    template Scratch<T> HyenaMixer<T>::open_gate(Operations&, const HyenaTape<T>&, std::size_t, Index, Index) const;  \
     template void HyenaMixer<T>::forward(Operations&, Sequences<const T>, Sequences<T>, std::unique_ptr<MixerTape>*)  \
         const;                                                                                                        \
     template void HyenaMixer<T>::features(Operations&, Sequences<const T>, Matrix<T>) const;

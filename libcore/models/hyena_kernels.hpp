@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The loops between the products and the transforms of a mixer: short convolutions, tiles, sums over tokens.
+// Loops of a mixer over tokens and columns: tiles, sums over tokens, columns elsewhere. Gates are in hyena_gates.hpp.
 #pragma once
 
 #include "libcore/base/array.hpp"
@@ -10,31 +10,12 @@
 
 namespace stillhouse::models {
 
-/// y[b, t, c] = bias[c] + sum_{j < taps} weight[c, j] z[b, t - j, c]. Before the first token stand `past`
-/// [batch, taps - 1, width], oldest first, or zeros where it is null. taps >= 1; y may not be z.
-template <class T>
-void short_convolve(ThreadPool& pool, Sequences<const T> z, const T* weight, const T* bias, Index taps, const T* past,
-                    Sequences<T> y);
+/// Tokens of a task, and of a block whose sums are made in T before the blocks' are added in double.
+constexpr Index token_block = 64;
 
-/// dz (overwritten; may not be dy) from dy, sequences that begin with zeros; dweight and dbias are added to, each may
-/// be null. Sums over tokens in blocks of 64, those in double in order.
+/// total[i] = sum over the blocks of partial[blocks, n], in double and in order.
 template <class T>
-void short_convolve_backward(ThreadPool& pool, Sequences<const T> z, const T* weight, Index taps,
-                             Sequences<const T> dy, Sequences<T> dz, T* dweight, T* dbias);
-
-/// out = (y + skip u) gate, row by row: u, gate and out as y, skip one number a column.
-template <class T>
-void skip_and_gate(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, T* out);
-
-/// The backward of skip_and_gate: dgate = d (y + skip u), da = d gate (may be d; may not be dgate).
-template <class T>
-void skip_and_gate_backward(ThreadPool& pool, Matrix<const T> y, const T* u, const T* skip, const T* gate, const T* d,
-                            T* dgate, T* da);
-
-/// du += skip da, and sums[c] += sum over rows of da[r, c] u[r, c], rows in blocks of 64, those in double in order;
-/// sums may be null.
-template <class T>
-void skip_backward(ThreadPool& pool, Matrix<const T> da, const T* u, const T* skip, T* du, double* sums);
+void add_blocks(ThreadPool& pool, const T* partial, Index blocks, Index n, double* total);
 
 /// sums[c] += sum over rows of x[r, c], rows in blocks of 64, those in double in order.
 template <class T>

@@ -4,6 +4,7 @@
 
 #include "libcore/models/attention.hpp"
 #include "libcore/models/filter.hpp"
+#include "libcore/models/hyena_gates.hpp"
 #include "libcore/models/hyena_heads.hpp"
 #include "libcore/models/projection.hpp"
 #include "libcore/models/scratch.hpp"
@@ -88,19 +89,16 @@ private:
 
     // hyena_forward.cpp
     void run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
-    void shorten(Operations& ops, const HyenaGate<T>& gate, Sequences<const T> z, const T* past,
-                 Sequences<T> out) const;
-    std::vector<Scratch<T>> open_gates(Operations& ops, const HyenaTape<T>& tape, Index batch, Index length) const;
+    ShortSignal<T> signal(const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const;
+    Scratch<T> open_gate(Operations& ops, const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const;
     Scratch<T> channel_skips(Index g) const;
-    void convolve_chain(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<T> c,
-                        HyenaTape<T>& tape) const;
+    void convolve_chain(Operations& ops, Sequences<T> c, HyenaTape<T>& tape) const;
     void copy_lags(Sequences<const T> x, Index r, T* to) const;
     void add_taps(Operations& ops, Sequences<const T> x, Sequences<T> y) const;
 
     // hyena_backward.cpp
-    void chain_backward(Operations& ops, const std::vector<Scratch<T>>& signals, Sequences<const T> dc,
-                        const std::vector<Scratch<T>>& gradients, const HyenaTape<T>& tape, Matrix<T> dh,
-                        T* dskip) const;
+    void chain_backward(Operations& ops, Sequences<const T> dc, const T* more_v, const HyenaTape<T>& tape,
+                        const std::vector<ShortGradient<T>>& gradients, Matrix<T> dh, T* dskip) const;
 
     // hyena_decode.cpp
     std::shared_ptr<const HyenaPlan<T>> make_plan(bool recurrent) const;

@@ -79,6 +79,7 @@ struct Kernels {
     void (*normalise_backward)(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
                                double* sum_weight, double* sum_bias);
     void (*adamw)(const AdamWFactors<T>& step, const T* g, Index n, T* m, T* v, T* w);
+    RowFunctions<T> rows;
 };
 
 /// A tile of a product with packed weights: `rows` rows of x by `panels` panels of 16 columns, over `steps` steps.

@@ -311,4 +311,75 @@ void adamw_of(const stillhouse::compute::AdamWFactors<T>& step, const T* __restr
     }
 }
 
+/// out[i] = bias[i] + sum_j weights[j, i] rows[j][i], the sum in order of j; without a bias it begins with j = 0.
+template <class T>
+void weigh_rows(const T* const* rows, Index count, const T* weights, const T* bias, Index n, T* __restrict out)
+{
+    if (count == 3) {
+        const T* const now = rows[0];
+        const T* const one = rows[1];
+        const T* const two = rows[2];
+        const T* const w1 = weights + n;
+        const T* const w2 = w1 + n;
+        if (bias != nullptr) {
+            for (Index i = 0; i < n; ++i) {
+                out[i] = bias[i] + weights[i] * now[i] + w1[i] * one[i] + w2[i] * two[i];
+            }
+        } else {
+            for (Index i = 0; i < n; ++i) {
+                out[i] = weights[i] * now[i] + w1[i] * one[i] + w2[i] * two[i];
+            }
+        }
+        return;
+    }
+    for (Index i = 0; i < n; ++i) {
+        const T first = weights[i] * rows[0][i];
+        out[i] = bias != nullptr ? bias[i] + first : first;
+    }
+    for (Index j = 1; j < count; ++j) {
+        const T* const row = rows[j];
+        const T* const w = weights + j * n;
+        for (Index i = 0; i < n; ++i) {
+            out[i] += w[i] * row[i];
+        }
+    }
+}
+
+/// sums[j, i] += d[i] rows[j][i] for j < count.
+template <class T>
+void add_row_products(const T* d, const T* const* rows, Index count, Index n, T* __restrict sums)
+{
+    for (Index j = 0; j < count; ++j, sums += n) {
+        const T* const row = rows[j];
+        for (Index i = 0; i < n; ++i) {
+            sums[i] += d[i] * row[i];
+        }
+    }
+}
+
+template <class T>
+void add_row(const T* x, Index n, T* __restrict sums)
+{
+    for (Index i = 0; i < n; ++i) {
+        sums[i] += x[i];
+    }
+}
+
+template <class T>
+void multiply_row(const T* a, const T* b, Index n, T* __restrict out)
+{
+    for (Index i = 0; i < n; ++i) {
+        out[i] = a[i] * b[i];
+    }
+}
+
+/// out = x + a b
+template <class T>
+void add_product_row(const T* x, const T* a, const T* b, Index n, T* __restrict out)
+{
+    for (Index i = 0; i < n; ++i) {
+        out[i] = x[i] + a[i] * b[i];
+    }
+}
+
 }  // namespace

@@ -25,7 +25,8 @@ constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
             largest_of<T>,
             normalise<T>,
             normalise_backward<T>,
-            adamw_of<T>};
+            adamw_of<T>,
+            {weigh_rows<T>, add_row_products<T>, add_row<T>, multiply_row<T>, add_product_row<T>}};
 }
 
 constexpr stillhouse::compute::cpu::Level level_here(

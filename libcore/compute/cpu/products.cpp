@@ -19,7 +19,7 @@ namespace {
 constexpr Index depth = 256;        // steps along k whose panel fits the first cache; sums of blocks are added in order
 constexpr Index rows_of_tile = 48;  // a multiple of every level's tile_rows
 constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
-constexpr Index steps_at_once = 16; // whose rows are packed together
+constexpr Index rows_at_once = 16;  // that are packed together: they stay in the first cache
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
 constexpr Index packed_elements = Index{1} << 20;        // of the right operand at a time: they stay in cache
 constexpr Index turned_elements = Index{1} << 22;        // of a transposed left operand, for all tiles in a row
@@ -47,6 +47,7 @@ struct Plain {
     using Element = T;
     const Panels<T, T>& panels = kernels<T>().panels;
 
+    static constexpr Index steps_at_once = rows_at_once;
     static Index steps(Index k) { return k; }
 
     /// Columns j0 .. j0 + cols of B^T as one panel [k, panel_cols], zeros behind the last column.
@@ -83,6 +84,7 @@ struct Paired {
     using Element = Pair;
     const Panels<float, Pair>& panels = *level().pairs;
 
+    static constexpr Index steps_at_once = rows_at_once / 2;
     static Index steps(Index k) { return (k + 1) / 2; }
 
     void pack_turned(Matrix<const float> b, Index k, Index j0, Index cols, Pair* to) const
@@ -127,6 +129,7 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
     const auto& panels = form.panels;
     const Index width = panels.panel_cols;
     const Index steps = Form::steps(k);
+    constexpr Index steps_at_once = Form::steps_at_once;
     const Index n_panels = ceil_div(c.cols, width);
     const Index work = c.rows * c.cols * std::max<Index>(k, 1);
 
