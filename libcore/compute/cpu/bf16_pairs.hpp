@@ -23,15 +23,16 @@ void pair_bf16_rows(const float* x, Index stride, Index rows, Index width, Pair*
                                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
                                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     const __m512i neighbours = _mm512_load_si512(order);
-    for (Index r = 0; r < rows; r += 2, to += padded) {
-        const float* const upper = x + r * stride;
-        const float* const lower = upper + stride;
-        for (Index i = 0; i < padded; i += 16) {
-            const __mmask16 read = first_lanes(width - i);
-            const __m512 even = _mm512_maskz_loadu_ps(read, upper + i);
-            const __m512 odd = _mm512_maskz_loadu_ps(r + 1 < rows ? read : __mmask16{0}, lower + i);
-            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-            _mm512_mask_storeu_epi32(to + i, first_lanes(padded - i), _mm512_permutexvar_epi16(neighbours, both));
+    for (Index i = 0; i < padded; i += 16) {
+        const __mmask16 read = first_lanes(width - i);
+        const __mmask16 written = first_lanes(padded - i);
+        Pair* line = to + i;
+        for (Index r = 0; r < rows; r += 2, line += padded) {
+            const float* const at = x + r * stride + i;
+            const __m512 upper = _mm512_maskz_loadu_ps(read, at);
+            const __m512 lower = _mm512_maskz_loadu_ps(r + 1 < rows ? read : __mmask16{0}, at + stride);
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(lower, upper);
+            _mm512_mask_storeu_epi32(line, written, _mm512_permutexvar_epi16(neighbours, both));
         }
     }
 }
