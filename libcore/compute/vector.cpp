@@ -19,6 +19,24 @@ void map(const double* x, Index n, double* y, F f)
     }
 }
 
+/// The kernels' reduction holds for |x| <= 1e5; larger angles (and infinities) go through the C library.
+template <class F>
+void wave(const float* x, Index n, float* y, void (*kernel)(const float*, Index, float*), F exactly)
+{
+    constexpr Index piece = 512;
+    float kept[piece];
+    for (Index i0 = 0; i0 < n; i0 += piece) {
+        const Index now = std::min(piece, n - i0);
+        std::copy_n(x + i0, now, kept);
+        kernel(kept, now, y + i0);
+        for (Index i = 0; i < now; ++i) {
+            if (std::abs(kept[i]) > 1e5F) {
+                y[i0 + i] = static_cast<float>(exactly(static_cast<double>(kept[i])));
+            }
+        }
+    }
+}
+
 }  // namespace
 
 template <>
@@ -60,25 +78,25 @@ void vector_tanh<double>(const double* x, Index n, double* y)
 template <>
 void vector_sin<float>(const float* x, Index n, float* y)
 {
-    // The kernel's reduction holds for |x| <= 1e5; larger angles (and infinities) go through the C library.
-    constexpr Index piece = 512;
-    float kept[piece];
-    for (Index i0 = 0; i0 < n; i0 += piece) {
-        const Index now = std::min(piece, n - i0);
-        std::copy_n(x + i0, now, kept);
-        cpu::level().sin(kept, now, y + i0);
-        for (Index i = 0; i < now; ++i) {
-            if (std::abs(kept[i]) > 1e5F) {
-                y[i0 + i] = static_cast<float>(std::sin(static_cast<double>(kept[i])));
-            }
-        }
-    }
+    wave(x, n, y, cpu::level().sin, [](double v) { return std::sin(v); });
 }
 
 template <>
 void vector_sin<double>(const double* x, Index n, double* y)
 {
     map(x, n, y, [](double v) { return std::sin(v); });
+}
+
+template <>
+void vector_cos<float>(const float* x, Index n, float* y)
+{
+    wave(x, n, y, cpu::level().cos, [](double v) { return std::cos(v); });
+}
+
+template <>
+void vector_cos<double>(const double* x, Index n, double* y)
+{
+    map(x, n, y, [](double v) { return std::cos(v); });
 }
 
 template <>

@@ -13,6 +13,7 @@ template <class T> void vector_exp(const T* x, Index n, T* y);
 template <class T> void vector_erf(const T* x, Index n, T* y);
 template <class T> void vector_tanh(const T* x, Index n, T* y);
 template <class T> void vector_sin(const T* x, Index n, T* y);
+template <class T> void vector_cos(const T* x, Index n, T* y);
 template <class T> void vector_sigmoid(const T* x, Index n, T* y);
 
 /// sum_i x_i y_i in a fixed order, accumulated in T in 16 lanes.

@@ -129,31 +129,45 @@ private:
         return kept;
     }
 
-    T window(Index f, Index n) const
+    /// The time of each lag.
+    std::vector<double> times() const
+    {
+        std::vector<double> result(static_cast<std::size_t>(length_), 0.0);
+        for (Index n = 0; n < length_; ++n) {
+            if (times_ != nullptr) {
+                result[static_cast<std::size_t>(n)] = static_cast<double>(times_->values[n]);
+            } else if (length_ > 1) {
+                result[static_cast<std::size_t>(n)] = static_cast<double>(n) / static_cast<double>(length_ - 1);
+            }
+        }
+        return result;
+    }
+
+    /// exp(-time |decay|) of filter f at each lag; 1 without a window.
+    void fade(Index f, const std::vector<double>& times, T* to) const
     {
         if (!settings_.modulate) {
-            return T(1);
+            std::fill_n(to, length_, T(1));
+            return;
         }
-        return static_cast<T>(fade(f, n) + settings_.shift);
-    }
-    double time(Index n) const
-    {
-        if (times_ != nullptr) {
-            return static_cast<double>(times_->values[n]);
+        const double rate = -std::abs(static_cast<double>(decay_->values[f]));
+        for (Index n = 0; n < length_; ++n) {
+            to[n] = static_cast<T>(times[static_cast<std::size_t>(n)] * rate);
         }
-        return length_ > 1 ? static_cast<double>(n) / static_cast<double>(length_ - 1) : 0.0;
+        compute::vector_exp(to, length_, to);
     }
-    double fade(Index f, Index n) const
-    {
-        return std::exp(-time(n) * std::abs(static_cast<double>(decay_->values[f])));
-    }
+    T shift() const { return settings_.modulate ? static_cast<T>(settings_.shift) : T(0); }
 
     /// The window, the normalisation (their sums go to `sums` where it is not null) and the delay, in place.
     void shape(ThreadPool& pool, Matrix<T> h, T* sums) const
     {
+        const std::vector<double> lags = times();
         pool.for_each(rows_, [&](Index f) {
+            Scratch<T> fades(length_);
+            fade(f, lags, fades.data());
+            T* const row = h.row(f);
             for (Index n = 0; n < length_; ++n) {
-                h(f, n) *= window(f, n);
+                row[n] *= fades.data()[n] + shift();
             }
         });
         if (settings_.normalize) {
@@ -189,23 +203,25 @@ private:
             }
         }
         auto* entry = settings_.modulate ? gradient.find(decay_->name) : nullptr;
+        const std::vector<double> lags = times();
+        const Index reach = std::min(length_, dh.cols);
         pool.for_each(rows_, [&](Index f) {
+            Scratch<T> fades(length_);
+            fade(f, lags, fades.data());
+            T* const row = g.row(f);
             double decay = 0.0;
-            for (Index n = 0; n < length_; ++n) {
-                if (n < delay_ || n >= dh.cols) {
-                    g(f, n) = T(0);
-                    continue;
-                }
+            for (Index n = delay_; n < reach; ++n) {
                 double d = static_cast<double>(dh(f, n));
                 if (settings_.normalize) {
                     const double sign = h(f, n) < T(0) ? -1.0 : 1.0;
                     d = (d - sign * mean[static_cast<std::size_t>(n)]) / static_cast<double>(sums[n]);
                 }
-                if (entry != nullptr) {
-                    decay -= d * static_cast<double>(g(f, n)) * fade(f, n) * time(n);
-                }
-                g(f, n) = static_cast<T>(d * static_cast<double>(window(f, n)));
+                const double faded = static_cast<double>(fades.data()[n]);
+                decay -= d * static_cast<double>(row[n]) * faded * lags[static_cast<std::size_t>(n)];
+                row[n] = static_cast<T>(d * (faded + static_cast<double>(shift())));
             }
+            std::fill_n(row, std::min(delay_, length_), T(0));
+            std::fill(row + reach, row + length_, T(0));
             if (entry != nullptr) {
                 entry->values[f] += static_cast<T>(decay_->values[f] < T(0) ? -decay : decay);
             }
@@ -219,11 +235,15 @@ private:
         const Index width = settings_.width;
         Scratch<T> terms(length_ * width);
         pool.for_each(length_, [&](Index n) {
+            T* const term = terms.data() + n * width;
             for (Index j = 0; j < width; ++j) {
-                const T x = u[n * width + j];
-                const T slope = da(n, j) * std::cos(w[j] * x);
+                term[j] = w[j] * u[n * width + j];
+            }
+            compute::vector_cos(term, width, term);
+            for (Index j = 0; j < width; ++j) {
+                const T slope = da(n, j) * term[j];
                 du(n, j) = slope * w[j];
-                terms.data()[n * width + j] = slope * x;
+                term[j] = slope * u[n * width + j];
             }
         });
         if (dfrequency != nullptr) {

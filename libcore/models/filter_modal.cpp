@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 #include <complex>
+#include <limits>
 #include <numbers>
 
 namespace stillhouse::models {
@@ -442,7 +443,21 @@ std::vector<ModalSystem> modes_of(const MixerConfig& config, Index layer, const 
     for (Index f = 0; f < modes.filters; ++f) {
         std::vector<Complex> poles;
         std::vector<Complex> residues;
+        // Training may bring poles together. Two that T tells apart no more within the filter's length are one: as a
+        // cascade they would be a double pole, whose residues nobody could read back.
+        const auto alike = [&](Complex pole, Complex residue, std::size_t i) {
+            const double moved = std::abs(pole - poles[i]) * static_cast<double>(config.filter_length);
+            const auto [least, most] = std::minmax(std::abs(residue), std::abs(residues[i]));
+            return moved < 1e-3 && moved * least <= static_cast<double>(std::numeric_limits<T>::epsilon()) * most;
+        };
         const auto add = [&](Complex pole, Complex residue) {
+            for (std::size_t i = 0; i < poles.size(); ++i) {
+                if (alike(pole, residue, i)) {
+                    poles[i] = std::abs(residue) > std::abs(residues[i]) ? pole : poles[i];
+                    residues[i] += residue;
+                    return;
+                }
+            }
             if (residue != 0.0) {
                 poles.push_back(pole);
                 residues.push_back(residue);

@@ -127,6 +127,7 @@ struct Level {
     void (*erf)(const float* x, Index n, float* y);
     void (*tanh)(const float* x, Index n, float* y);
     void (*sin)(const float* x, Index n, float* y);
+    void (*cos)(const float* x, Index n, float* y);
     void (*sigmoid)(const float* x, Index n, float* y);
     void (*gelu_erf)(const float* x, Index n, float* y);     // these three: y may be x
     void (*gelu_tanh)(const float* x, Index n, float* y);

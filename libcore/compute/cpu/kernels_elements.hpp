@@ -106,15 +106,17 @@ inline float gelu_tanh_of(float x)
 
 inline float silu_of(float x) { return x * sigmoid_of(x); }
 
-/// sin(x) for |x| <= 1e5: x = n pi + r, in double, whose bits cover the cancellation.
-inline float sin_of(float x)
+/// sin(x + ahead pi) for |x| <= 1e5, ahead 0 or 1/2: x = (n - ahead) pi + r, in double, whose bits cover the
+/// cancellation.
+inline float sine_of(float from, double ahead)
 {
+    const double x = static_cast<double>(from);
     constexpr double shifter = 6755399441055744.0;   // 1.5 2^52
-    const double wide = static_cast<double>(x);
-    const double shifted = wide * 0.31830988618379067 + shifter;
+    const double shifted = x * 0.31830988618379067 + ahead + shifter;
     const double n = shifted - shifter;
-    // pi in two parts, the first of 33 bits: exact products up to n = 2^20.
-    const double r = (wide - n * 3.1415926534682512) - n * 1.2154201013012384e-10;
+    // pi in two parts, the first of 33 bits: exact products up to 2^19 turns.
+    const double turns = n - ahead;
+    const double r = (x - turns * 3.1415926534682512) - turns * 1.2154201013012384e-10;
     const double z = r * r;
     double p = -2.388879048482312e-08;   // (sin(r) / r - 1) / r^2, |r| < pi / 2
     p = p * z + 2.752537781718859e-06;
@@ -127,6 +129,9 @@ inline float sin_of(float x)
     return even == half ? value : -value;
 }
 
+inline float sin_of(float x) { return sine_of(x, 0.0); }
+inline float cos_of(float x) { return sine_of(x, 0.5); }
+
 #define STILLHOUSE_MAP(name, function)                \
     void name(const float* x, Index n, float* y)       \
     {                                                  \
@@ -138,6 +143,7 @@ STILLHOUSE_MAP(map_exp, exp_of)
 STILLHOUSE_MAP(map_erf, erf_of)
 STILLHOUSE_MAP(map_tanh, tanh_of)
 STILLHOUSE_MAP(map_sin, sin_of)
+STILLHOUSE_MAP(map_cos, cos_of)
 STILLHOUSE_MAP(map_sigmoid, sigmoid_of)
 STILLHOUSE_MAP(map_gelu_erf, gelu_erf_of)
 STILLHOUSE_MAP(map_gelu_tanh, gelu_tanh_of)

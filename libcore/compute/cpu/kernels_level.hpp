@@ -33,9 +33,9 @@ constexpr stillhouse::compute::cpu::Level level_here(
     const char* name, const stillhouse::compute::cpu::Panels<float, stillhouse::compute::cpu::Pair>* pairs)
 {
     return {name,         kernels_here<float>(), kernels_here<double>(), pairs,       packed_here(),
-            map_exp,      map_erf,               map_tanh,               map_sin,     map_sigmoid,
-            map_gelu_erf, map_gelu_tanh,         map_silu,               round_bf16,  pair_rows,
-            pair_along};
+            map_exp,      map_erf,               map_tanh,               map_sin,     map_cos,
+            map_sigmoid,  map_gelu_erf,          map_gelu_tanh,          map_silu,    round_bf16,
+            pair_rows,    pair_along};
 }
 
 }  // namespace

@@ -73,6 +73,8 @@ BOOST_AUTO_TEST_CASE(functions_are_within_their_bounds)
         {"tanh small", &compute::cpu::Level::tanh, std::tanh, -1e-2, 1e-2, 2},
         {"sin", &compute::cpu::Level::sin, std::sin, -20, 20, 2},
         {"sin large", &compute::cpu::Level::sin, std::sin, -1e5, 1e5, 2},
+        {"cos", &compute::cpu::Level::cos, std::cos, -20, 20, 2},
+        {"cos large", &compute::cpu::Level::cos, std::cos, -1e5, 1e5, 2},
         {"sigmoid", &compute::cpu::Level::sigmoid, sigmoid, -87, 30, 2.5},
     };
     for (const compute::cpu::Level* const* level = compute::cpu::levels(); *level != nullptr; ++level) {
@@ -104,6 +106,9 @@ BOOST_AUTO_TEST_CASE(ends_and_specials_are_right)
     compute::vector_sin(x.data(), n, y.data());
     BOOST_TEST((y[0] == 0 && std::isnan(y[2]) && std::isnan(y[4])));
     BOOST_TEST(y[7] == static_cast<float>(std::sin(static_cast<double>(x[7]))));
+    compute::vector_cos(x.data(), n, y.data());
+    BOOST_TEST((y[0] == 1 && std::isnan(y[2]) && std::isnan(y[4])));
+    BOOST_TEST(y[7] == static_cast<float>(std::cos(static_cast<double>(x[7]))));
 }
 
 BOOST_AUTO_TEST_CASE(length_alignment_and_place_do_not_change_bits)
@@ -111,7 +116,8 @@ BOOST_AUTO_TEST_CASE(length_alignment_and_place_do_not_change_bits)
     const Dense<float> x(1, 1200, 3, 4.0);
     for (const compute::cpu::Level* const* level = compute::cpu::levels(); *level != nullptr; ++level) {
         for (const Kernel kernel :
-             {(*level)->exp, (*level)->erf, (*level)->tanh, (*level)->sin, (*level)->sigmoid, (*level)->round_bf16}) {
+             {(*level)->exp, (*level)->erf, (*level)->tanh, (*level)->sin, (*level)->cos, (*level)->sigmoid,
+              (*level)->round_bf16}) {
             Dense<float> whole(1, 1200);
             kernel(x.row(0), 1200, whole.row(0));
             for (const Index offset : {0, 1, 5, 16, 33}) {

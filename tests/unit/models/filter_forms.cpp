@@ -137,6 +137,30 @@ BOOST_AUTO_TEST_CASE(modes_go_out_and_come_back)
     }
 }
 
+BOOST_AUTO_TEST_CASE(poles_that_training_brought_together_are_one)
+{
+    const MixerConfig config = modal_config(1, 8, 512, 0);
+    Parameters<float> weights;
+    initialize_filter(config, 0, 6, weights);
+    auto& log_decay = weights.at("layers.0.mixer.filter_modes.log_decay").values;
+    auto& angle = weights.at("layers.0.mixer.filter_modes.angle").values;
+    log_decay[1] = log_decay[0] = -22.0F;                       // hardly damped, and the same but for a bit
+    angle[0] = 1.2F;
+    angle[1] = std::nextafter(1.2F, 2.0F);
+    log_decay[3] = log_decay[2];
+    angle[3] = angle[2] = -0.0F;                                // real poles, each its own double
+    const auto modes = modes_of(config, 0, weights);
+    BOOST_TEST(modes[0].order() < 8);
+    Parameters<float> again;
+    set_modes(config, 0, modes, again);
+    const auto backend = compute::make_backend("cpu", compute::Precision::f32, 1);
+    const Buffer<float> wanted = materialize_filters(backend->single(), config, 0, weights);
+    const Buffer<float> found = materialize_filters(backend->single(), config, 0, again);
+    for (Index t = 0; t < wanted.size(); ++t) {
+        BOOST_TEST(std::abs(found[t] - wanted[t]) <= 2e-4F, t << ": " << found[t] << ", expected " << wanted[t]);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(anyone_s_poles)
 {
     const MixerConfig config = modal_config(1, 8, 120, 0);
