@@ -16,8 +16,8 @@ namespace stillhouse::compute::cpu {
 
 namespace {
 
-constexpr Index depth = 256;        // steps along k whose panel fits the first cache; sums of blocks are added in order
-constexpr Index rows_of_tile = 48;  // a multiple of every level's tile_rows
+constexpr Index most_depth = 512;   // steps along k before a sum goes to memory; sums of blocks are added in order
+constexpr Index rows_of_tile = 96;  // a multiple of every level's tile_rows
 constexpr Index cols_of_tile = 256; // a multiple of every level's panel_cols
 constexpr Index rows_at_once = 16;  // that are packed together: they stay in the first cache
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
@@ -130,6 +130,7 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
     const Index width = panels.panel_cols;
     const Index steps = Form::steps(k);
     constexpr Index steps_at_once = Form::steps_at_once;
+    const Index depth = std::max<Index>(1, ceil_div(steps, ceil_div(std::max<Index>(steps, 1), most_depth)));
     const Index n_panels = ceil_div(c.cols, width);
     const Index work = c.rows * c.cols * std::max<Index>(k, 1);
 
