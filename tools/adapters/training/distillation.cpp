@@ -73,9 +73,10 @@ bool Distillation<T>::begin_epoch()
 template <class T>
 std::optional<PlacedActivations<T>> Distillation<T>::next()
 {
-    auto batch = batches_->next();
+    const auto next_one = [&] { return with_context(source_->name(), [&] { return batches_->next(); }); };
+    auto batch = next_one();
     while (!batch && begin_epoch()) {
-        batch = batches_->next();
+        batch = next_one();
     }
     if (batch) {
         batch->at.epoch = epoch_;
