@@ -254,7 +254,7 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
 
     GenerationOutcome outcome;
     outcome.summary = lines ? continue_all(work, prompts) : continue_one(work, prompts);
-    outcome.summary += ", " + std::to_string(generator.stats().state_bytes) + " bytes of memory a state";
+    outcome.summary += ", a state of " + std::to_string(generator.stats().state_bytes) + " bytes in memory";
     outcome.stats = to_json(generator.stats(), network, options.execution, request.measure);
     return outcome;
 }
