@@ -49,10 +49,11 @@ tune nothing paper-layers $((2 * steps)) --loss ce --from-scratch
 
 # row TITLE MODEL STAGES...: a line of JSON a corpus, with the CPU seconds of all stages together
 row() {
-    local title=$1 model=$2 text file
+    local title=$1 model=$2 name=teacher text file
     shift 2
+    [ $# = 0 ] || name=${*: -1}                  # the last stage; a teacher's folder may be called like one
     for text in "${corpora[@]}"; do
-        file=$work/$(basename "$model" .mts)-$(basename "$text" .txt).json
+        file=$work/$name-$(basename "$text" .txt).json
         [ -s "$file" ] || evaluate -q "$model" --against "$teacher" --text "$text" --context "$context" \
             --limit "${LIMIT:-20K}" --json -f -o "$file"
         python3 -c 'import json, sys

@@ -11,9 +11,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,16 +57,19 @@ void forget(const std::string& path)
     }
 }
 
+constexpr std::size_t word_letters = 8;
+constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz012345";
+constexpr std::string_view part_suffix = ".part";
+
 std::string random_word()
 {
-    std::array<unsigned char, 8> bytes{};
+    std::array<unsigned char, word_letters> bytes{};
     if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size())) {
         throw_error(ErrorCode::io, std::string("cannot make a name for an output: ") + std::strerror(errno));
     }
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
     std::string word;
     for (const unsigned char byte : bytes) {
-        word += letters[byte % 32U];
+        word += letters[byte % letters.size()];
     }
     return word;
 }
@@ -72,6 +78,45 @@ std::string folder_of(const std::string& path)
 {
     const std::size_t slash = path.rfind('/');
     return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
+}
+
+bool is_part(std::string_view file, std::string_view begin)
+{
+    return file.size() == begin.size() + word_letters + part_suffix.size() && file.starts_with(begin) &&
+           file.ends_with(part_suffix) &&
+           file.substr(begin.size(), word_letters).find_first_not_of(letters) == std::string_view::npos;
+}
+
+// What writers that were killed left beside a name. A writer that lives holds a lock on its part; where the file system
+// has no locks, nothing is removed.
+void remove_dead_parts(const std::string& folder, const std::string& begin)
+{
+    DIR* const entries = ::opendir(folder.empty() ? "." : folder.c_str());
+    if (entries == nullptr) {
+        return;
+    }
+    while (const dirent* const entry = ::readdir(entries)) {
+        if (!is_part(entry->d_name, begin)) {
+            continue;
+        }
+        const std::string part = folder + entry->d_name;
+        struct stat status {};
+        const Fd file(::open(part.c_str(), O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), part, true);
+        if (file.get() >= 0 && ::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode) &&
+            ::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
+            ::unlink(part.c_str());
+        }
+    }
+    ::closedir(entries);
+}
+
+// Locks a part that was just made; false where it was taken for a dead one before the lock was there.
+bool keep_as_living(int fd)
+{
+    while (::flock(fd, LOCK_EX) != 0 && errno == EINTR) {
+    }
+    struct stat status {};
+    return ::fstat(fd, &status) != 0 || status.st_nlink > 0;
 }
 
 // Where a link points, so that the file is replaced and not the link.
@@ -118,13 +163,19 @@ AtomicFile::AtomicFile(const std::string& path, Overwrite overwrite)
         refuse_existing(path);
     }
     const std::string folder = folder_of(path_);
+    const std::string begin = "." + path_.substr(folder.size()) + ".";
+    remove_dead_parts(folder, begin);
     int fd = -1;
     std::string part;
     for (int attempt = 0; fd < 0 && attempt < 100; ++attempt) {
-        part = folder + "." + path_.substr(folder.size()) + "." + random_word() + ".part";
+        part = folder + begin + random_word() + std::string(part_suffix);
         fd = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd < 0 && errno != EEXIST && errno != EINTR) {
             break;
+        }
+        if (fd >= 0 && !keep_as_living(fd)) {
+            ::close(fd);
+            fd = -1;
         }
     }
     if (fd < 0) {
@@ -168,6 +219,7 @@ void AtomicFile::commit()
     if (::fsync(fd_.get()) != 0 && errno != EINVAL && errno != EROFS) {
         throw_error(ErrorCode::io, fd_.name() + ": cannot write to the disc: " + std::strerror(errno));
     }
+    const Fd lock(::fcntl(fd_.get(), F_DUPFD_CLOEXEC, 0), fd_.name(), true);    // until the part has its final name
     fd_.close();
     int failed = -1;
     if (refuse_) {

@@ -8,8 +8,9 @@ namespace stillhouse::formats {
 
 enum class Overwrite { refuse, replace };
 
-/// Writes a hidden neighbour `.name.<random>.part`, opened exclusively; `commit` syncs, closes, renames over the target
-/// (keeping an existing target's mode) and syncs the folder. Destroyed uncommitted, it unlinks the neighbour.
+/// Writes a hidden neighbour `.name.<random>.part`, opened exclusively and locked; `commit` syncs, closes, renames over
+/// the target (keeping an existing target's mode) and syncs the folder. Destroyed before, it unlinks the neighbour.
+/// Neighbours of the same name that nobody locks, left by killed writers, are removed first.
 /// FIFOs, devices and "-" are written directly. Error{io}: exists (and `refuse`), cannot open, full.
 class AtomicFile {
 public:

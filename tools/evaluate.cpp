@@ -58,11 +58,10 @@ cli::Tool describe(Settings& s)
         .completes("output").outside_history();
     tool.option(&s.markdown, "--markdown", "", "the table as Markdown").excludes("--json");
     tool.check([&s] {
-        adapters::check_files(s.files);
+        adapters::check_files(s.files, s.model.empty() ? "-" : s.model.front());
         const auto& [context, stride] = std::pair(s.evaluation.context, s.evaluation.stride);
-        if (context && stride && *stride > *context) {
-            throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(*stride) + " is greater than --context " +
-                                                     std::to_string(*context) + ": tokens would be left out");
+        if (context && stride) {             // with the model's own context only the model can tell
+            adapters::check_stride(*stride, *context);
         }
         const bool texts = !s.files.text.empty() || !s.files.tokens.empty();
         if (!texts && (stride || s.evaluation.first != decltype(s.evaluation)().first)) {
@@ -89,7 +88,7 @@ cli::Tool describe(Settings& s)
                  "What single precision costs.");
     tool.example_not_run("evaluate recurrence.mts --against share/teachers/bookworm --task piqa=piqa.jsonl --json",
                          "What a recurrence lost on a task, with a paired test, for a script.");
-    tool.see_also({"fine-tune(1)", "generate(1)", "stillhouse-pipeline(7)"});
+    tool.see_also({"fine-tune(1)", "generate(1)"});
     return tool;
 }
 
@@ -128,7 +127,8 @@ cli::Exit run(const Settings& s, cli::Context& context)
         items.emplace(context.create_file(*s.per_item));
     }
     const auto input = adapters::read_evaluation_input(
-        s.files, s.evaluation.limit, [&](const std::string& path) { return context.open_input(path); });
+        s.files, s.evaluation.limit, [&](const std::string& path) { return context.open_input(path); },
+        [&](const std::string& message) { context.warn(message); });
     adapters::EvaluationReport report(input, s.by_position);
     for (const std::string& precision : s.precision) {
         std::string plan;

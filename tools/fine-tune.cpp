@@ -25,7 +25,7 @@ cli::Tool describe(TuningOptions& s)
                  "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --batch 2 "
                  "--lr-scale '*.filter_modes.*=0.1' -o tuned.mts",
                  "Two steps of KL to the teacher from the closed start, small ones for poles and residues.");
-    tool.see_also({"layer-distill(1)", "evaluate(1)", "stillhouse-pipeline(7)"});
+    tool.see_also({"layer-distill(1)", "evaluate(1)"});
     return tool;
 }
 
@@ -130,9 +130,8 @@ cli::Exit fine_tune(const TuningOptions& s, cli::Context& context, compute::Back
     }
     finish_keeping(s.training, context, watch,
                    adapters::loss_plot("fine-tune", "loss, nats a token", {"training"}, done.losses, done.valid));
-    const adapters::LossSummary loss(done.losses);
-    context.note(std::to_string(done.steps) + " steps on " + std::to_string(done.tokens) + " tokens, loss " +
-                 std::to_string(loss.first) + " to " + std::to_string(loss.last));
+    context.note(std::to_string(done.steps) + " steps on " + std::to_string(done.tokens) + " tokens" +
+                 adapters::loss_text(done.losses));
     return cli::Exit::ok;
 }
 

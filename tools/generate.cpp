@@ -85,7 +85,7 @@ cli::Tool describe(Settings& s)
     tool.example("generate student.mts --prompt 'It was a'", "A continuation of 128 tokens.");
     tool.example("generate share/teachers/bookworm --greedy -n 40 --prompt 'It was a'", "The teacher's, by attention.");
     tool.example("generate student.mts --prompts-file prompts.txt --batch 16 -o texts.jsonl", "Many prompts at once.");
-    tool.see_also({"realize-ssm(1)", "evaluate(1)", "stillhouse-pipeline(7)"});
+    tool.see_also({"realize-ssm(1)", "evaluate(1)"});
     return tool;
 }
 

@@ -31,9 +31,9 @@ Tool describe(Settings& s)
 
     Tool list_table{"list", "tensors, and of a model its parameters, mixers and bytes of state"};
     list_table.about(
-        "One line a tensor: name, type, shape, attributes. The bytes of state are those that decoding keeps for a "
-        "sequence in f32: for each signal of a long convolution its states and past inputs, the short "
-        "convolutions' and taps' past inputs, keys and values of windows, kept heads and attention.");
+        "One line a tensor: name, type, shape, attributes. The bytes of state are those of the numbers that decoding "
+        "keeps for a sequence, in f32 (generate tells the memory they take): for each signal of a long convolution its "
+        "states and past inputs, short convolutions' and taps' past inputs, keys and values of windows and attention.");
     list_table.argument(s.files, "FILE", "the stream", 0, 1).shared(makes_text);
     list_table.example("tensor-stream list student.mts", "What is in it.");
     verb(std::move(list_table), list);
@@ -147,7 +147,7 @@ Tool describe(Settings& s)
     text_table.example("tensor-stream text --ids 12,345 share/teachers/bookworm", "Two tokens.");
     verb(std::move(text_table), text);
 
-    tool.see_also({"stillhouse-stream(5)", "stillhouse-model(5)", "stillhouse-pipeline(7)"});
+    tool.see_also({"stillhouse-stream(5)", "stillhouse-model(5)"});
     return tool;
 }
 

@@ -10,7 +10,10 @@ Error::Error(ErrorCode code, std::string message) : code_(code), text_(std::move
 
 Error& Error::within(const std::string& context)
 {
-    text_ = context + ": " + text_;
+    const std::string prefix = context + ": ";
+    if (text_.compare(0, prefix.size(), prefix) != 0) {       // a reader may have named its file already
+        text_ = prefix + text_;
+    }
     return *this;
 }
 

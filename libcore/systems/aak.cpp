@@ -173,7 +173,7 @@ Fit fit_hankel(std::span<const double> h, const FitOptions& options, const Contr
     if (d >= N) {
         throw_error(ErrorCode::bad_data, "a Hankel optimum of order " + std::to_string(d) + " needs more than " +
                     std::to_string(d) + " lags behind the first taps, found " + std::to_string(N) +
-                    "; lower the order");
+                    (d > 1 ? "; lower the order" : "; a longer filter is needed"));
     }
     g /= largest;
     std::vector<double> scaled(static_cast<std::size_t>(K), 0.0);    // h as error_norms takes it

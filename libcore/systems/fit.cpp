@@ -195,7 +195,7 @@ public:
         if (order > lags_ / 2) {
             throw_error(ErrorCode::bad_data, "order " + std::to_string(order) + " needs at least " +
                         std::to_string(2 * order) + " lags behind the first taps, found " + std::to_string(lags_) +
-                        "; lower the order");
+                        (order > 1 ? "; lower the order" : "; a longer filter is needed"));
         }
         if (!search_) {
             search_.emplace(problem_, options_.effort, max_order_, control_);

@@ -178,7 +178,7 @@ int run(const Settings& settings)
     const auto head = static_cast<double>(config.vocabulary * config.width);
     const Buffer<std::byte> memory =
         bench::written_memory((static_cast<Index>(bytes) >> 20 << 20) + (Index{1} << 20));
-    const auto limit = [&] {
+    const auto limit = [&](const char* when) {
         const bench::Peaks peaks = bench::measure_peaks(backend->pool());
         // Where the processor lacks the instruction there is no peak to hold against it: the memory alone is the limit.
         const auto products = [&](double flop, WeightFormat format) {
@@ -190,8 +190,8 @@ int run(const Settings& settings)
         const double computing =
             products(2 * rows * body, settings.layers) + products(2 * head_rows * head, settings.head);
         const double rate = bench::read_rate(backend->pool(), memory, 8, settings.cpu_clock);
-        std::printf("\n  \"read_gb_per_s\": %.1f, \"fma_gflops\": %.0f, \"bf16_gflops\": %.0f, \"int8_gops\": %.0f, ",
-                    rate * 1e-9, peaks.fma * 1e-9, peaks.bf16 * 1e-9, peaks.int8 * 1e-9);
+        std::printf("\n  \"read_gb_per_s%s\": %.1f, \"fma_gflops%s\": %.0f, \"bf16_gflops%s\": %.0f, \"int8_gops%s\": %.0f, ",
+                    when, rate * 1e-9, when, peaks.fma * 1e-9, when, peaks.bf16 * 1e-9, when, peaks.int8 * 1e-9);
         return std::max(bytes / rate, computing);
     };
 
@@ -204,7 +204,7 @@ int run(const Settings& settings)
                 settings.shape.c_str(), compute::name(settings.layers), compute::name(settings.head),
                 settings.attention ? "attention" : "hyena", settings.threads, static_cast<long long>(settings.batch),
                 bytes, packed_s, backend->description().c_str());
-    const double least_before = limit();
+    const double least_before = limit("_before");
     double time = 0;
     double mean = 0;
     models::NetworkState state = network.start(settings.batch, models::Execution::recurrent);
@@ -225,7 +225,7 @@ int run(const Settings& settings)
             }
         }, &mean);
     }
-    const double least = std::min(least_before, limit());
+    const double least = std::min(least_before, limit(""));
     std::printf("\n  \"%s_tokens_per_s\": %.1f, \"mean_tokens_per_s\": %.1f, \"us\": %.1f, \"limit_us\": %.1f, \"share_of_limit\": %.3f",
                 settings.prefill > 0 ? "prefill" : "decode", rows / time, rows / mean, time * 1e6, least * 1e6, least / time);
     if (settings.prefill == 0 && settings.parts) {

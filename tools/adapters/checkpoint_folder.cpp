@@ -2,19 +2,17 @@
 // A folder of numbered files for one run at a time.
 #include "tools/adapters/checkpoint_folder.hpp"
 
+#include "formats/lock.hpp"
 #include "libcore/base/error.hpp"
 
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <string_view>
-#include <thread>
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 namespace stillhouse::adapters {
@@ -24,20 +22,11 @@ namespace {
 constexpr std::string_view suffix = ".mts";
 constexpr std::size_t digits_of_a_number = 12;
 
-/// The folder, locked. File systems without locks are taken at the user's word; a run that was just killed may take a
-/// moment to die.
+/// The folder, locked.
 formats::Fd locked(const std::string& folder, const std::string& what)
 {
     formats::Fd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), folder, true);
-    bool busy = false;
-    for (int i = 0; i < 30 && lock.get() >= 0; ++i) {
-        busy = ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        if (!busy) {
-            break;
-        }
-        std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    }
-    if (busy) {
+    if (lock.get() >= 0 && !formats::lock(lock)) {
         throw_error(ErrorCode::io, folder + ": another run keeps its " + what + " there; take another folder");
     }
     return lock;

@@ -291,6 +291,9 @@ IndexList parse_index_list(std::string_view text)
 {
     constexpr std::size_t longest = 1 << 20;
     IndexList list;
+    if (text.starts_with(',') || text.ends_with(',') || text.find(",,") != std::string_view::npos) {
+        refuse("a list of numbers and ranges is expected, such as 0,3-5; nothing stands beside a comma");
+    }
     for (const std::string& piece : split(text, ',')) {
         const std::size_t dash = piece.find('-', 1);
         const auto first = whole_number<Index>(std::string_view(piece).substr(0, dash));

@@ -8,6 +8,8 @@ generate -q "$teacher" -n 100 --logprobs --prompts-file prompts --threads 1 --ba
 pid=$!
 exec 3<>part.jsonl.partial
 for _ in $(seq 20); do IFS= read -r -t 100 line <&3 && printf '%s\n' "$line"; done >lines
+! run --resume -o part.jsonl 2>refused
+grep -q '^generate: part.jsonl.partial: another run keeps the lines of this output there' refused
 kill -TERM $pid
 status=0
 wait $pid || status=$?
@@ -24,12 +26,29 @@ refuse() { ! "$@" 2>refused; grep -q 'other settings' refused; cmp before part.j
 refuse generate -q "$teacher" --logprobs -n 99 --prompts-file prompts --resume -o part.jsonl
 refuse generate -q "$teacher" --logprobs -n 100 --prompts-file few --resume -o part.jsonl
 refuse generate -q "$teacher" --logprobs -n 100 --precision bf16 --prompts-file prompts --resume -o part.jsonl
+# A line that was altered is named and not believed; without it, its prompt is done again.
+damaged() { ! run --resume -o part.jsonl 2>refused; grep -q "part.jsonl.partial: line $1: is damaged" refused; }
+sed '7s/"end": "[a-z]*"/"end": "stop"/; 7s/ids/idS/' before >part.jsonl.partial
+damaged 7
+sed '1s/bookworm/earthworm/; 1s/"-n": /"-n": 1/; 1s/$/ /' before >part.jsonl.partial
+damaged 1
+sed '5s/.\{40\}$//' before >part.jsonl.partial
+damaged 5
+sed 5d before >part.jsonl.partial
 run --batch 3 --resume -o part.jsonl
 [ ! -e part.jsonl.partial ]
 generate -q "$teacher" --logprobs -n 100 --prompts-file few -o few.jsonl
 cmp <(head -n 30 part.jsonl) few.jsonl
 [ "$(wc -l <part.jsonl)" = 150 ]
 run --batch 16 | cmp - part.jsonl
+
+# Where the disc is full, what is finished stays, and the message says what to do with it.
+status=0
+(trap '' XFSZ; ulimit -f 64; run --batch 3 --threads 1 -o full.jsonl 2>refused) || status=$?
+[ "$status" = 4 ]
+grep -q '^generate: full.jsonl.*; finished lines are kept in full.jsonl.partial: run again with --resume$' refused
+run --resume -o full.jsonl
+cmp full.jsonl part.jsonl
 
 # The lines are of the tokenizer and of the states that they go on from, whatever the files are called.
 cp -r "$teacher" own

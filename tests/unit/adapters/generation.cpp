@@ -438,14 +438,34 @@ BOOST_AUTO_TEST_CASE(lines_that_survive)
     std::filesystem::remove_all(folder);
     std::filesystem::create_directory(folder);
     const std::string output = (folder / "out").string();
-    const auto line = [](int prompt) { return "{\"prompt\":" + std::to_string(prompt) + "}"; };
+    const std::string settings = "{\"settings\": 1}";
+    const auto line = [](int prompt) { return "{\"prompt\": " + std::to_string(prompt) + "}"; };
     {
-        adapters::ResultLines lines(output, false, "settings", 4);
+        adapters::ResultLines lines(output, false, settings, 4);
         lines.add(2, line(2));
         lines.add(0, line(0));
     }
     std::ofstream(output + ".partial", std::ios::app) << "{\"torn";
-    adapters::ResultLines lines(output, true, "settings", 4);
+    const auto refused = [&](const std::string& made_by, Index total) {
+        try {
+            adapters::ResultLines lines(output, true, made_by, total);
+        } catch (const Error& error) {
+            return std::string(error.what()).substr(output.size() + std::string(".partial: ").size());
+        }
+        return std::string();
+    };
+    BOOST_TEST(refused("{\"settings\": 2}", 4).find("its lines were made with other settings") == 0U);
+    BOOST_TEST(refused(settings, 2).find("line 2: no result of one of 2 prompts") == 0U);
+    {
+        std::string text = formats::read_file(output + ".partial");
+        const std::string kept = text;
+        text[text.find("\"prompt\": 0", 0) + 10] = '1';                             // a line that is JSON all the same
+        std::ofstream(output + ".partial", std::ios::trunc) << text;
+        BOOST_TEST(refused(settings, 4).find("line 3: is damaged") == 0U);
+        std::ofstream(output + ".partial", std::ios::trunc) << kept;
+    }
+    adapters::ResultLines lines(output, true, settings, 4);
+    BOOST_TEST(refused(settings, 4).find("another run keeps the lines") == 0U);
     BOOST_TEST(lines.done() == 2);
     BOOST_TEST((lines.has(0) && !lines.has(1) && lines.has(2)));
     const auto written = [&] {
@@ -458,8 +478,6 @@ BOOST_AUTO_TEST_CASE(lines_that_survive)
     BOOST_TEST(written() == line(0) + "\n");
     lines.add(1, line(1));
     BOOST_TEST(written() == line(0) + "\n" + line(1) + "\n" + line(2) + "\n" + line(3) + "\n");
-    BOOST_CHECK_THROW(adapters::ResultLines(output, true, "other settings", 4), Error);
-    BOOST_CHECK_THROW(adapters::ResultLines(output, true, "settings", 3), Error);      // one of its lines is of no prompt
     lines.remove();
     BOOST_TEST(!std::filesystem::exists(output + ".partial"));
     std::filesystem::remove_all(folder);
@@ -533,9 +551,9 @@ BOOST_AUTO_TEST_CASE(prompts_of_a_user)
     const models::NetworkConfig& config = teacher.network.config();
     using adapters::PromptInput;
     using Kind = PromptInput::Kind;
-    Index replaced = 0;
+    const std::function<void(const std::string&)> notice;
     const auto make = [&](const std::string& ids) {
-        return adapters::make_prompts({Kind::ids, ids, {}}, {}, nullptr, {4, {}}, config, &replaced);
+        return adapters::make_prompts({Kind::ids, ids, {}}, {}, nullptr, {4, {}}, config, notice);
     };
     BOOST_TEST(make("").front().ids == std::vector<Token>{4}, boost::test_tools::per_element());
     BOOST_CHECK_THROW(make("160"), Error);                       // of 160
@@ -544,9 +562,9 @@ BOOST_AUTO_TEST_CASE(prompts_of_a_user)
         many += ",1";
     }
     BOOST_CHECK_THROW(make(many), Error);                        // 129 of 128 positions
-    BOOST_CHECK_THROW(adapters::make_prompts({Kind::text, "a", {}}, {}, nullptr, {4, {}}, config, &replaced), Error);
+    BOOST_CHECK_THROW(adapters::make_prompts({Kind::text, "a", {}}, {}, nullptr, {4, {}}, config, notice), Error);
     const std::vector<adapters::SavedState> two(2);
-    BOOST_CHECK_THROW(adapters::make_prompts({Kind::ids, "1", {}}, two, nullptr, {4, {}}, config, &replaced), Error);
+    BOOST_CHECK_THROW(adapters::make_prompts({Kind::ids, "1", {}}, two, nullptr, {4, {}}, config, notice), Error);
     const std::vector<adapters::SavedState> one(1);
-    BOOST_TEST(adapters::make_prompts({Kind::ids, "", {}}, one, nullptr, {4, {}}, config, &replaced).front().ids.empty());
+    BOOST_TEST(adapters::make_prompts({Kind::ids, "", {}}, one, nullptr, {4, {}}, config, notice).front().ids.empty());
 }

@@ -47,6 +47,23 @@ BOOST_AUTO_TEST_CASE(an_output_bears_its_name_when_it_is_whole)
     BOOST_TEST((status.st_mode & 07777U) == 0640U);
 }
 
+BOOST_AUTO_TEST_CASE(what_a_killed_writer_left_is_removed)
+{
+    const Scratch scratch;
+    const AtomicFile living(scratch.file("out"), Overwrite::refuse);
+    for (const char* left : {".out.abcdefgh.part", ".out.2345abcd.part"}) {
+        put_content(scratch.file(left), "half");
+    }
+    for (const char* another : {".out.x.abcdefgh.part", ".out.ABCDEFGH.part", ".out.abc.part", "out.abcdefgh.part"}) {
+        put_content(scratch.file(another), "no part of out");
+    }
+    AtomicFile next(scratch.file("out"), Overwrite::refuse);
+    BOOST_TEST(scratch.files() == 2U + 4U);                  // that of the living writer, its own, and the others
+    BOOST_TEST(::access(scratch.file(".out.abcdefgh.part").c_str(), F_OK) != 0);
+    next.commit();
+    BOOST_TEST(::access(scratch.file("out").c_str(), F_OK) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_file_that_appears_meanwhile_is_not_overwritten)
 {
     const Scratch scratch;

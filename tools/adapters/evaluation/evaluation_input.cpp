@@ -25,11 +25,15 @@ TaskFile task_file(const std::string& argument)
 
 }  // namespace
 
-void check_files(const EvaluationFiles& files)
+void check_files(const EvaluationFiles& files, const std::string& model)
 {
     if (files.text.empty() && files.tokens.empty() && !files.wikitext && files.tasks.empty()) {
         throw_error(ErrorCode::bad_argument, "nothing to evaluate on; give --text FILE, --tokens FILE, --wikitext FILE "
                                              "or --task NAME=FILE");
+    }
+    if (std::count(files.text.begin(), files.text.end(), "-") + (files.wikitext == "-" ? 1 : 0) +
+            (model == "-" ? 1 : 0) > 1) {
+        throw_error(ErrorCode::bad_argument, "'-' is given twice: standard input can be read once");
     }
     const std::vector<std::string> known = task_names();
     std::vector<std::string> seen;
@@ -51,10 +55,10 @@ void check_files(const EvaluationFiles& files)
 }
 
 EvaluationInput read_evaluation_input(const EvaluationFiles& files, std::optional<Index> limit,
-                                      const TokenSource::Open& open)
+                                      const TokenSource::Open& open, const TokenSource::Notice& notice)
 {
     EvaluationInput input;
-    input.texts = read_files(files.text, open);
+    input.texts = read_text_files(files.text, open, notice);
     for (std::size_t i = 0; i < input.texts.size(); ++i) {
         if (input.texts[i].empty()) {
             throw_error(ErrorCode::bad_data, files.text[i] + ": an empty text; nothing could be scored");
@@ -63,7 +67,7 @@ EvaluationInput read_evaluation_input(const EvaluationFiles& files, std::optiona
     input.tokens = files.tokens;
     input.open = open;
     if (files.wikitext) {
-        input.pages = evaluation::wikitext_pages(read_files({*files.wikitext}, open).front());
+        input.pages = evaluation::wikitext_pages(read_text_files({*files.wikitext}, open, notice).front());
         if (input.pages.empty()) {
             throw_error(ErrorCode::bad_data, *files.wikitext + ": an empty text; pages of WikiText are expected");
         }

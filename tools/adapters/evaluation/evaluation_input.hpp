@@ -20,8 +20,9 @@ struct EvaluationFiles {
     std::vector<std::string> tasks;              // NAME=FILE
 };
 
-/// Error{bad_argument}: nothing to evaluate on, a task that is no NAME=FILE, unknown, or given twice.
-void check_files(const EvaluationFiles& files);
+/// Error{bad_argument}: nothing to evaluate on, a task that is no NAME=FILE, unknown, or given twice; standard input as
+/// more than one of a text, WikiText and `model`.
+void check_files(const EvaluationFiles& files, const std::string& model);
 
 /// Read once for all models and precisions.
 struct EvaluationInput {
@@ -32,8 +33,9 @@ struct EvaluationInput {
     TokenSource::Open open;
 };
 
-/// limit: items of a task, pages. Error{bad_data} names the file: an empty text, no page, what read_task refuses.
+/// limit: items of a task, pages. `notice` hears where a text is no UTF-8. Error{bad_data} names the file: an empty
+/// text or what is none, no page, what read_task refuses.
 EvaluationInput read_evaluation_input(const EvaluationFiles& files, std::optional<Index> limit,
-                                      const TokenSource::Open& open);
+                                      const TokenSource::Open& open, const TokenSource::Notice& notice);
 
 }  // namespace stillhouse::adapters

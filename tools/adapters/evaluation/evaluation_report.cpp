@@ -457,10 +457,6 @@ std::string EvaluationReport::fact() const
 std::vector<std::string> evaluation_notices(const EvaluationInput& input, const Evaluation& evaluation)
 {
     std::vector<std::string> notices;
-    if (evaluation.text && evaluation.text->text.replaced > 0) {
-        notices.push_back(std::to_string(evaluation.text->text.replaced) +
-                          " invalid UTF-8 sequences were replaced by U+FFFD");
-    }
     for (const auto* text : {&evaluation.text, &evaluation.pages}) {
         if (*text && (*text)->text.longest < evaluation.context) {
             const std::string name = text == &evaluation.text ? "text" : "wikitext";

@@ -83,11 +83,7 @@ ScoredTextOptions text_options(const Subject<T>& subject, const EvaluationSettin
     ScoredTextOptions options;
     options.context = subject.context;
     options.stride = settings.stride.value_or(options.context);
-    if (options.stride > options.context) {
-        throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(options.stride) + " is greater than the " +
-                                                 "context, " + std::to_string(options.context) +
-                                                 ": tokens would be left out; give a smaller one, or --context");
-    }
+    check_stride(options.stride, options.context);
     options.limit = settings.limit.value_or(-1);
     if (settings.first == "prefix") {
         if (subject.prefix < 0) {
@@ -109,6 +105,15 @@ TextScores reference_part(const TextScores& both)
 }
 
 }  // namespace
+
+void check_stride(Index stride, Index context)
+{
+    if (stride > context) {
+        throw_error(ErrorCode::bad_argument, "--stride " + std::to_string(stride) + " is greater than the context, " +
+                                                 std::to_string(context) + ": tokens would be left out; give a "
+                                                                           "smaller one, or a longer --context");
+    }
+}
 
 template <class T>
 Evaluation evaluate_model(Model<T> model, std::optional<Model<T>> against, std::optional<Evaluation>& other,
@@ -142,14 +147,16 @@ Evaluation evaluate_model(Model<T> model, std::optional<Model<T>> against, std::
     if (has_text) {
         const ScoredTextOptions options = text_options(one, settings);
         result.text = TextScores{
-            input.tokens.empty() ? scored_texts(input.texts, *one.tokenizer, options)
-                                 : scored_tokens(input.tokens, one.network.config().vocabulary, options, input.open),
+            input.tokens.empty()
+                ? with_context("--text", [&] { return scored_texts(input.texts, *one.tokenizer, options); })
+                : scored_tokens(input.tokens, one.network.config().vocabulary, options, input.open),
             options, {}};
     }
     if (!input.pages.empty()) {
         ScoredTextOptions options;
         options.context = options.stride = one.context;
-        result.pages = TextScores{scored_pages(input.pages, *one.encoder, one.context), options, {}};
+        const auto scored = [&] { return scored_pages(input.pages, *one.encoder, one.context); };
+        result.pages = TextScores{with_context("--wikitext", scored), options, {}};
         if (two != nullptr && !same_tokens) {
             other->pages = TextScores{scored_pages(input.pages, *two->encoder, two->context), options, {}};
         }

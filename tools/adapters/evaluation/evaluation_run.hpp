@@ -37,6 +37,9 @@ struct Evaluation {
     std::vector<std::vector<std::vector<evaluation::RequestScore>>> tasks;   // [task][item][choice]
 };
 
+/// Error{bad_argument}: windows of `context` tokens every `stride` tokens would leave tokens out.
+void check_stride(Index stride, Index context);
+
 /// One model, and with `against` (null: none) another in `other`: on texts both see the same windows, which asks for
 /// one vocabulary; on pages and tasks each has its own tokens where their tokenizers differ. The
 /// other model is run as it is defined: attention, and convolutions by their filters.

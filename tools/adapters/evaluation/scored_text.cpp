@@ -3,6 +3,7 @@
 #include "tools/adapters/evaluation/scored_text.hpp"
 
 #include "libcore/evaluation/white_space.hpp"
+#include "tools/adapters/text/text_check.hpp"
 #include "tools/adapters/text/token_reader.hpp"
 
 #include <algorithm>
@@ -62,9 +63,12 @@ void add_document(ScoredText& text, std::vector<Index> tokens, const ScoredTextO
 void require_windows(const ScoredText& text)
 {
     if (text.windows.empty()) {
-        throw_error(ErrorCode::bad_data, "no token to score: " + std::to_string(text.encoded) + " tokens in " +
-                                             std::to_string(text.documents) +
-                                             " documents; at least two in one are needed");
+        const auto many = [](Index n, const char* what) {
+            return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+        };
+        throw_error(ErrorCode::bad_data, "no token to score: " + many(text.encoded, "token") + " in " +
+                                             many(text.documents, "document") + "; at least two in one are needed; "
+                                             "give a longer one");
     }
 }
 
@@ -75,7 +79,7 @@ ScoredText scored_texts(const std::vector<std::string>& texts, const models::Tok
 {
     ScoredText result;
     for (const std::string& text : texts) {
-        const auto ids = tokenizer.encode(text, models::Tokenizer::Special::plain, &result.replaced);
+        const auto ids = tokenizer.encode(text, models::Tokenizer::Special::plain);
         std::vector<Index> tokens(ids.begin(), ids.end());
         const bool cut = options.limit >= 0 && static_cast<Index>(tokens.size()) > options.limit;
         if (cut) {
@@ -108,7 +112,7 @@ ScoredText scored_tokens(const std::string& path, Index vocabulary, const Scored
             add_document(result, std::exchange(tokens, {}), options);
         }
     }
-    require_windows(result);
+    with_context(path, [&] { require_windows(result); });
     return result;
 }
 
@@ -145,6 +149,18 @@ std::vector<std::string> read_files(const std::vector<std::string>& paths, const
                 break;
             }
         }
+    }
+    return texts;
+}
+
+std::vector<std::string> read_text_files(const std::vector<std::string>& paths, const TokenSource::Open& open,
+                                         const TokenSource::Notice& notice)
+{
+    std::vector<std::string> texts = read_files(paths, open);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        TextCheck check(paths[i], notice);
+        check.feed(texts[i]);
+        check.finish();
     }
     return texts;
 }

@@ -22,7 +22,6 @@ struct ScoredText {
     Index encoded = 0;                           // tokens of the texts, prefixes not among them
     Index words = 0;                             // pieces between white space; 0 for token files
     Index bytes = 0;                             // of UTF-8; 0 for token files
-    Index replaced = 0;                          // invalid UTF-8 sequences
 };
 
 struct ScoredTextOptions {
@@ -49,5 +48,8 @@ ScoredText scored_pages(const std::vector<evaluation::Page>& pages, const evalua
 
 /// The bytes of each file. Error{io}.
 std::vector<std::string> read_files(const std::vector<std::string>& paths, const TokenSource::Open& open);
+/// Those of texts, as text_check.hpp looks at them.
+std::vector<std::string> read_text_files(const std::vector<std::string>& paths, const TokenSource::Open& open,
+                                         const TokenSource::Notice& notice);
 
 }  // namespace stillhouse::adapters

@@ -5,6 +5,7 @@
 #include "libcore/base/error.hpp"
 #include "tools/adapters/generation/result_lines.hpp"
 #include "tools/adapters/text/samples.hpp"
+#include "tools/adapters/text/text_check.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -34,16 +35,19 @@ void check_prompt(const Prompt& prompt, const models::NetworkConfig& config)
 
 /// A text that comes in pieces, encoded as it comes: its ids alone are kept.
 std::vector<Token> encode_file(formats::Fd input, const models::Tokenizer& tokenizer,
-                               models::Tokenizer::Special special, Index* replaced)
+                               models::Tokenizer::Special special,
+                               const std::function<void(const std::string&)>& notice)
 {
     models::Tokenizer::Stream stream(tokenizer, special);
+    TextCheck check(input.name(), notice);
     std::vector<Token> ids;
     std::vector<char> block(std::size_t{1} << 16);
     while (const std::size_t n = input.read_full(reinterpret_cast<std::byte*>(block.data()), block.size())) {
+        check.feed({block.data(), n});
         stream.feed({block.data(), n}, ids);
     }
+    check.finish();
     stream.finish(ids);
-    *replaced += stream.replaced();
     return ids;
 }
 
@@ -94,7 +98,8 @@ std::string join_ids(const std::vector<Token>& ids)
 
 std::vector<Prompt> make_prompts(const PromptInput& input, const std::vector<SavedState>& states,
                                  const models::Tokenizer* tokenizer, const SpecialTokens& special,
-                                 const models::NetworkConfig& config, Index* replaced)
+                                 const models::NetworkConfig& config,
+                                 const std::function<void(const std::string&)>& notice)
 {
     const bool continues = !states.empty();
     const auto needed = [&]() -> const models::Tokenizer& {
@@ -115,21 +120,25 @@ std::vector<Prompt> make_prompts(const PromptInput& input, const std::vector<Sav
         const std::string text = read_all(std::move(file));
         with_context(name, [&] {
             for_each_prompt(text, continues, [&](Index, std::string_view line) {
-                append(line.empty() && continues ? std::vector<Token>() : needed().encode(line, add, replaced));
+                append(line.empty() && continues ? std::vector<Token>() : needed().encode(line, add));
             });
         });
     } else if (input.kind == PromptInput::Kind::ids) {
-        append(parse_ids(input.content));
+        append(with_context("--prompt-ids", [&] { return parse_ids(input.content); }));
     } else if (input.open) {
-        append(encode_file(input.open(), needed(), add, replaced));
+        append(encode_file(input.open(), needed(), add, notice));
     } else {
+        TextCheck check("--prompt", notice);
+        check.feed(input.content);
+        check.finish();
         append(input.content.empty() && tokenizer == nullptr ? std::vector<Token>()
-                                                             : needed().encode(input.content, add, replaced));
+                                                             : needed().encode(input.content, add));
     }
     if (continues && states.size() != prompts.size()) {
-        throw_error(ErrorCode::bad_data, std::to_string(states.size()) + " states for " +
-                                             std::to_string(prompts.size()) +
-                                             " prompts; give --prompts-file with a line for each state");
+        throw_error(ErrorCode::bad_data,
+                    "--load-state: the file holds " + std::to_string(states.size()) + " states, for " +
+                        std::to_string(prompts.size()) + (prompts.size() == 1 ? " prompt" : " prompts") +
+                        "; give --prompts-file FILE with a line, which may be empty, for each state");
     }
     for (Prompt& prompt : prompts) {
         if (continues) {

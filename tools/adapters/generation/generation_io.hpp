@@ -31,12 +31,13 @@ struct PromptInput {
 
 /// The prompts, with the special tokens that the tokenizer adds; one without any id begins with the model's first
 /// token. With `states` each prompt continues the text of its own: nothing is put before it, and it may be empty.
-/// *replaced is raised by the number of sequences that were no UTF-8. Error{bad_data}: an id outside the vocabulary,
+/// `notice` hears where a text is no UTF-8 (text_check.hpp). Error{bad_data}: an id outside the vocabulary,
 /// more of them than attention has positions, an empty prompt of a model without a first token, no tokenizer for a
 /// text, a line that is empty or no UTF-8, states and prompts of different numbers.
 std::vector<Prompt> make_prompts(const PromptInput& input, const std::vector<SavedState>& states,
                                  const models::Tokenizer* tokenizer, const SpecialTokens& special,
-                                 const models::NetworkConfig& config, Index* replaced);
+                                 const models::NetworkConfig& config,
+                                 const std::function<void(const std::string&)>& notice);
 
 /// mode: auto, recurrent, exact, attention; filters: original, modes. Error{bad_argument} when the model cannot.
 template <class T>

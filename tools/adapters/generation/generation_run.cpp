@@ -109,8 +109,16 @@ std::string continue_all(const Work<T>& work, const std::vector<Prompt>& prompts
     if (states) {
         receiver.save = [&](Index prompt, SavedState state) { states->add(prompt, std::move(state)); };
     }
-    work.generator.run(left, receiver, tools.control);
-    output.commit();
+    try {
+        work.generator.run(left, receiver, tools.control);
+        output.commit();
+    } catch (const Error& error) {
+        if (error.code() == ErrorCode::io && lines.kept() && lines.done() > 0) {
+            throw Error(error.code(), std::string(error.what()) + "; finished lines are kept in " + lines.path() +
+                                          ": run again with --resume");
+        }
+        throw;
+    }
     if (states) {
         states->finish();
     }
@@ -162,7 +170,12 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
     }
     std::unique_ptr<models::Tokenizer> tokenizer;
     std::future<std::unique_ptr<models::Tokenizer>> coming;      // made beside what does not need it
-    if (!source.texts().tokenizer.empty() || !request.ids) {
+    const bool has_tokenizer = !source.texts().tokenizer.empty();
+    if (!has_tokenizer && !request.ids && request.input.kind == PromptInput::Kind::ids) {
+        throw_error(ErrorCode::bad_data, source.name() + ": has no tokenizer.json, so what follows --prompt-ids has no "
+                                                         "text; give --ids to have ids");
+    }
+    if (has_tokenizer || !request.ids) {
         coming = std::async(std::launch::async, [text = source.texts().tokenizer, name = source.name()] {
             return std::make_unique<models::Tokenizer>(make_tokenizer(text, name));
         });
@@ -178,12 +191,7 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
         if (coming.valid()) {
             tokenizer = coming.get();
         }
-        Index replaced = 0;
-        prompts = make_prompts(request.input, from, tokenizer.get(), special, source.config(), &replaced);
-        if (replaced > 0) {
-            tools.notice(std::to_string(replaced) +
-                         " sequences of the prompt were no UTF-8 and are replaced by U+FFFD");
-        }
+        prompts = make_prompts(request.input, from, tokenizer.get(), special, source.config(), tools.notice);
     };
     // What is wrong with prompts is said before the model is loaded. A text on the command line is short: it waits for
     // the tokenizer, and until then its bytes, and what a tokenizer adds, stand for its tokens.
@@ -246,7 +254,7 @@ GenerationOutcome generate(ModelSource& source, const GenerationRequest& request
 
     GenerationOutcome outcome;
     outcome.summary = lines ? continue_all(work, prompts) : continue_one(work, prompts);
-    outcome.summary += ", " + std::to_string(generator.stats().state_bytes) + " bytes of state";
+    outcome.summary += ", a state of " + std::to_string(generator.stats().state_bytes) + " bytes in memory";
     outcome.stats = to_json(generator.stats(), network, options.execution, request.measure);
     return outcome;
 }

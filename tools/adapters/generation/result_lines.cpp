@@ -3,66 +3,128 @@
 #include "tools/adapters/generation/result_lines.hpp"
 
 #include "formats/json.hpp"
+#include "formats/lock.hpp"
 #include "libcore/base/error.hpp"
 #include "libcore/models/unicode.hpp"
 #include "tools/adapters/content_key.hpp"
 
 #include <cerrno>
 #include <cstring>
+#include <optional>
+
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace stillhouse::adapters {
 
+namespace {
+
+constexpr std::string_view check_begin = "{\"check\": \"";
+constexpr std::size_t check_digits = 16;
+constexpr std::string_view check_end = "\", ";
+
+/// NAME.partial, made where it is absent, and locked. What another run removed while this one waited is opened anew.
+formats::Fd locked(const std::string& path)
+{
+    for (;;) {
+        const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+        if (fd < 0) {
+            throw_error(ErrorCode::io, path + ": cannot create: " + std::strerror(errno));
+        }
+        formats::Fd file(fd, path, true);
+        if (!formats::lock(file)) {
+            throw_error(ErrorCode::io,
+                        path + ": another run keeps the lines of this output there; wait for it, or name another -o");
+        }
+        struct stat here {};
+        struct stat there {};
+        if (::fstat(fd, &here) == 0 && ::stat(path.c_str(), &there) == 0 && here.st_dev == there.st_dev &&
+            here.st_ino == there.st_ino) {
+            return file;
+        }
+    }
+}
+
+/// A line, an object of JSON, with its check.
+std::string checked(const std::string& settings, const std::string& line)
+{
+    ContentHash hash;
+    hash.add(settings.data(), settings.size());
+    hash.add(line.data(), line.size());
+    return std::string(check_begin) + hash.text() + std::string(check_end) + line.substr(1);
+}
+
+/// The line without its check; nothing where there is none.
+std::optional<std::string> without_check(const std::string& line)
+{
+    const std::size_t body = check_begin.size() + check_digits + check_end.size();
+    if (line.size() <= body || line.compare(0, check_begin.size(), check_begin) != 0 ||
+        line.compare(body - check_end.size(), check_end.size(), check_end) != 0) {
+        return std::nullopt;
+    }
+    return "{" + line.substr(body);
+}
+
+}  // namespace
+
 ResultLines::ResultLines(const std::string& output, bool resume, const std::string& settings, Index total)
+    : settings_(settings)
 {
     if (output.empty() || output == "-" || output.compare(0, 5, "/dev/") == 0) {
         return;
     }
     path_ = output + ".partial";
-    std::string all = settings + "\n";
-    if (resume && ::access(path_.c_str(), F_OK) == 0) {
-        with_context(path_, [&] { read(settings, total, all); });
+    file_ = locked(path_);
+    const std::size_t whole = resume ? with_context(path_, [&] { return read(total); }) : 0;
+    // Lines that are there stay where they are: whenever this run is killed, none of them is lost.
+    if (file_.is_regular() && (::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0 ||
+                               ::lseek(file_.get(), 0, SEEK_END) < 0)) {
+        throw_error(ErrorCode::io, path_ + ": cannot be shortened to its whole lines: " + std::strerror(errno));
     }
-    const int fd = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) {
-        throw_error(ErrorCode::io, path_ + ": cannot create: " + std::strerror(errno));
+    if (whole == 0) {
+        file_.write_full(checked(settings_, settings_) + "\n");
     }
-    file_ = formats::Fd(fd, path_, true);
-    file_.write_full(all);
 }
 
-void ResultLines::read(const std::string& settings, Index total, std::string& kept)
+std::size_t ResultLines::read(Index total)
 {
     std::string text = formats::read_file(path_, std::uint64_t{1} << 40);
     text.resize(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);   // a torn line is none
-    const std::size_t first = text.find('\n');
-    if (first == std::string::npos) {
-        return;
-    }
-    if (text.compare(0, first, settings) != 0 || first != settings.size()) {
-        throw_error(ErrorCode::bad_data,
-                    "its lines were made with other settings, of other prompts or of another model; remove it, or give "
-                    "the same settings again");
-    }
-    Index number = 1;
-    for (std::size_t begin = first + 1; begin < text.size();) {
+    Index number = 0;
+    for (std::size_t begin = 0; begin < text.size();) {
         const std::size_t end = text.find('\n', begin);
         ++number;
-        std::string line = text.substr(begin, end - begin);
+        const std::string line = text.substr(begin, end - begin);
         begin = end + 1;
+        std::optional<std::string> result = without_check(line);
+        const std::string& settings = number == 1 && result ? *result : settings_;
+        const bool whole = result && checked(settings, *result) == line;
+        if (whole && settings != settings_) {
+            throw_error(ErrorCode::bad_data,
+                        "its lines were made with other settings, of other prompts or of another model; remove it, or "
+                        "give the same settings again");
+        }
         with_context("line " + std::to_string(number), [&] {
-            const formats::Value result = formats::parse_json(line);
-            const formats::Value* prompt = result.find("prompt");
+            if (!whole) {
+                throw_error(ErrorCode::bad_data, std::string("is damaged: it does not agree with its check; remove ") +
+                                                     (number == 1 ? "the file, to begin anew"
+                                                                  : "the line, to have its prompt done again"));
+            }
+            if (number == 1) {
+                return;
+            }
+            const formats::Value parsed = formats::parse_json(*result);
+            const formats::Value* prompt = parsed.find("prompt");
             if (prompt == nullptr || prompt->integer() < 0 || prompt->integer() >= total ||
                 !done_.insert(prompt->integer()).second) {
                 throw_error(ErrorCode::bad_data, "no result of one of " + std::to_string(total) +
-                                                     " prompts, or one that is there already; remove the file");
+                                                     " prompts, or one that is there already; remove the line");
             }
-            kept += line + "\n";
-            waiting_.emplace(prompt->integer(), std::move(line));
+            waiting_.emplace(prompt->integer(), std::move(*result));
         });
     }
+    return text.size();
 }
 
 void ResultLines::add(Index prompt, const std::string& line)
@@ -70,7 +132,7 @@ void ResultLines::add(Index prompt, const std::string& line)
     STILLHOUSE_CHECK(done_.insert(prompt).second);
     waiting_.emplace(prompt, line);
     if (kept()) {
-        file_.write_full(line + "\n");
+        file_.write_full(checked(settings_, line) + "\n");
     }
 }
 
@@ -89,8 +151,8 @@ void ResultLines::write_to(formats::Fd& output)
 void ResultLines::remove()
 {
     if (kept()) {
+        ::unlink(path_.c_str());         // while it is locked: another run may begin one of its own
         file_.close();
-        ::unlink(path_.c_str());
     }
 }
 

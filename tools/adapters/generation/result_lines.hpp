@@ -15,26 +15,29 @@ namespace stillhouse::adapters {
 
 /// The lines of finished prompts: in NAME.partial as they come, beside the output that will bear the name, and to the
 /// output in the order of the prompts. The first line of NAME.partial says which settings made them; each further line
-/// is a result and bears its prompt's number.
+/// is a result and bears its prompt's number. Each begins with a member "check": XXH3-64 of the settings and of what
+/// the line is without it. The file is locked for the life of the object.
 class ResultLines {
 public:
     /// resume: takes up an existing NAME.partial (a torn last line is dropped; Error{bad_data} when other settings made
-    /// it, or a line is no result of one of `total` prompts); else begins anew. `output` empty, "-" or a device:
-    /// nothing is kept on disk.
+    /// it, a line does not agree with its check, or is no result of one of `total` prompts); else begins anew.
+    /// Error{io}: another run keeps its lines there. `output` empty, "-" or a device: nothing is kept on disk.
     ResultLines(const std::string& output, bool resume, const std::string& settings, Index total);
 
     bool has(Index prompt) const { return done_.count(prompt) > 0; }
     Index done() const { return static_cast<Index>(done_.size()); }
     bool kept() const { return !path_.empty(); }
+    const std::string& path() const { return path_; }
     void add(Index prompt, const std::string& line);   // without its end; on disk when this returns
     /// Writes the lines that follow those written before, as far as they have come.
     void write_to(formats::Fd& output);
     void remove();                               // the output bears its name now
 
 private:
-    void read(const std::string& settings, Index total, std::string& kept);
+    /// What the file holds that is whole; how many bytes these are.
+    std::size_t read(Index total);
 
-    std::string path_;
+    std::string path_, settings_;
     std::set<Index> done_;
     std::map<Index, std::string> waiting_;       // lines that wait for those before them
     Index written_ = 0;

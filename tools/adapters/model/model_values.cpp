@@ -144,7 +144,9 @@ void Expected::check_shape(std::string_view name, const std::string& label, cons
 void Expected::missing(std::string_view name, const std::string& label) const
 {
     throw_error(ErrorCode::bad_data, "tensor " + label + ": missing, but config.json asks for it with shape " +
-                                         to_string(*shape(name)));
+                                         to_string(*shape(name)) +
+                                         (label == "embed.weight" ? "; teacher-dump --no-model leaves weights out"
+                                                                  : ""));
 }
 
 bool derived_from_filter(std::string_view name)

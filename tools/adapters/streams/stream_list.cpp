@@ -94,7 +94,7 @@ public:
         }
         const Index cache = 4 * 2 * config.kv_heads * config.head_dim * config.max_positions * config.layers;
         text += "), state of a sequence " +
-                (total ? grouped(*total) + " bytes in f32"
+                (total ? grouped(*total) + " bytes (its numbers in f32)"
                        : std::string("not constant: filters "
                                      "without modes")) +
                 ", key-value cache of the teacher at " + std::to_string(config.max_positions) + " tokens " +

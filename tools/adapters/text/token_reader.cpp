@@ -5,7 +5,7 @@
 #include "formats/npy.hpp"
 #include "libcore/base/dtype.hpp"
 #include "libcore/base/error.hpp"
-#include "libcore/models/unicode.hpp"
+#include "tools/adapters/text/text_check.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -44,19 +44,20 @@ public:
             }
             file_ = open_(request_.text[next_++]);
             position_ = 0;
-            invalid_ = {};
+            check_.emplace(request_.text[next_ - 1], notice_);
         }
         bytes_.resize(block);
         const std::size_t n = file_->read_some(reinterpret_cast<std::byte*>(bytes_.data()), bytes_.size());
         ids_.clear();
         const std::string name = shown_name(request_.text[next_ - 1]);
         if (n > 0) {
+            check_->feed(std::string_view(bytes_).substr(0, n));
             stream_.feed(std::string_view(bytes_).substr(0, n), ids_);
         } else {
+            check_->finish();
             stream_.finish(ids_);
             ends = true;
         }
-        look_for_invalid(std::string_view(bytes_).substr(0, n), name);
         for (const Token id : ids_) {
             check_id(id, request_.vocabulary, name, position_++);
             to.push_back(id);
@@ -68,29 +69,6 @@ public:
     }
 
 private:
-    /// Told when it is met, since a long text may not come to its end; how many there were, at the end.
-    void look_for_invalid(std::string_view bytes, const std::string& name)
-    {
-        const Index before = invalid_.replaced();
-        clean_.clear();
-        if (!bytes.empty()) {
-            invalid_.feed(bytes, clean_);
-        } else {
-            invalid_.finish(clean_);
-        }
-        if (!notice_) {
-            return;
-        }
-        if (before == 0 && invalid_.replaced() > 0) {
-            notice_(name + ": byte " + std::to_string(invalid_.first()) + " begins no UTF-8 character; U+FFFD is read "
-                                                                          "in its place");
-        }
-        if (bytes.empty() && invalid_.replaced() > 1) {
-            notice_(name + ": " + std::to_string(invalid_.replaced()) +
-                    " invalid UTF-8 sequences were replaced by U+FFFD");
-        }
-    }
-
     const TokenRequest& request_;
     models::Tokenizer::Stream stream_;
     TokenSource::Notice notice_;
@@ -98,8 +76,8 @@ private:
     std::optional<formats::Fd> file_;
     std::size_t next_ = 0;
     Index position_ = 0;
-    models::unicode::Sanitizer invalid_;           // of the present file
-    std::string bytes_, clean_;
+    std::optional<TextCheck> check_;               // of the present file
+    std::string bytes_;
     std::vector<Token> ids_;
 };
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <set>
 
 namespace stillhouse::adapters {
 
@@ -146,10 +147,27 @@ private:
 void require_batches(Index skip, Index there)
 {
     if (skip > there) {
-        throw_error(ErrorCode::bad_data, "the first " + std::to_string(skip) + " batches are to be left out, but there "
-                                         "are only " + std::to_string(there));
+        throw_error(ErrorCode::bad_data, "--skip: the first " + std::to_string(skip) + " batches are to be left out, "
+                                         "but there are only " + std::to_string(there) + "; leave out fewer");
     }
 }
+
+namespace {
+
+/// A text that is read again has the flaws that were told already.
+TokenSource::Notice said_once(TokenSource::Notice notice)
+{
+    if (!notice) {
+        return notice;
+    }
+    return [notice = std::move(notice), said = std::make_shared<std::set<std::string>>()](const std::string& what) {
+        if (said->insert(what).second) {
+            notice(what);
+        }
+    };
+}
+
+}  // namespace
 
 struct TokenSource::Shared {
     TokenRequest request;
@@ -180,7 +198,7 @@ TokenSource::TokenSource(TokenRequest request, const models::Tokenizer* tokenize
     }
     STILLHOUSE_CHECK(request.text.empty() || tokenizer != nullptr);
     shared_ = std::make_shared<const Shared>(
-        Shared{std::move(request), tokenizer, std::move(notice), std::move(open)});
+        Shared{std::move(request), tokenizer, said_once(std::move(notice)), std::move(open)});
 }
 
 Index TokenSource::total() const

@@ -50,8 +50,8 @@ public:
     using Notice = std::function<void(const std::string&)>;
     using Open = std::function<formats::Fd(const std::string&)>;
 
-    /// `tokenizer` (which must outlive the source and its batches) may be null where there is no text. `notice` hears
-    /// where a text is no UTF-8 (U+FFFD is read in its place), and of a text without a row as long as the context.
+    /// `tokenizer` (which must outlive the source and its batches) may be null where there is no text. `notice` hears,
+    /// once, where a text is no UTF-8 (text_check.hpp), and of a text without a row as long as the context.
     /// Error{bad_argument}: neither or both inputs, standard input twice, a token file of unknown suffix.
     TokenSource(TokenRequest request, const models::Tokenizer* tokenizer, Notice notice,
                 Open open = formats::Fd::open_input);

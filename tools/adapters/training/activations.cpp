@@ -106,8 +106,10 @@ public:
         network_.mixer_input(layer, x, {normed.data(), batch_, length_, x.width});
         Buffer<double> sums(heads * length_);
         Matrix<double> lags(sums.data(), heads, length_);
-        network_.mixer(layer).sum_attention_by_lag(
-            network_.ops(), Sequences<const T>(normed.data(), batch_, length_, x.width), lags);
+        with_context("--show lag: layer " + std::to_string(layer), [&] {
+            network_.mixer(layer).sum_attention_by_lag(
+                network_.ops(), Sequences<const T>(normed.data(), batch_, length_, x.width), lags);
+        });
         for (Index h = 0; h < heads; ++h) {
             for (Index tau = 0; tau < length_; ++tau) {
                 lags(h, tau) /= static_cast<double>(batch_ * (length_ - tau));

@@ -73,9 +73,10 @@ bool Distillation<T>::begin_epoch()
 template <class T>
 std::optional<PlacedActivations<T>> Distillation<T>::next()
 {
-    auto batch = batches_->next();
+    const auto next_one = [&] { return with_context(source_->name(), [&] { return batches_->next(); }); };
+    auto batch = next_one();
     while (!batch && begin_epoch()) {
-        batch = batches_->next();
+        batch = next_one();
     }
     if (batch) {
         batch->at.epoch = epoch_;
@@ -87,7 +88,7 @@ template <class T>
 void Distillation<T>::keep(Index tokens)
 {
     for (Index have = 0; have < tokens;) {
-        auto batch = batches_->next();
+        auto batch = with_context(source_->name(), [&] { return batches_->next(); });
         if (!batch) {
             break;
         }
@@ -95,7 +96,8 @@ void Distillation<T>::keep(Index tokens)
         kept_.push_back(std::move(*batch));
     }
     if (kept_.empty()) {
-        throw_error(ErrorCode::bad_data, "the stream holds no whole batch of activations");
+        throw Error(ErrorCode::bad_data, "holds no whole batch of activations; was teacher-dump run to its end?")
+            .within(source_->name());
     }
 }
 
@@ -112,6 +114,11 @@ Index Distillation<T>::kept_tokens() const
 template <class T>
 std::vector<training::Activations<T>> Distillation<T>::lend()
 {
+    if (std::all_of(kept_.begin(), kept_.end(), [](const auto& batch) { return batch.values.length == 1; })) {
+        throw Error(ErrorCode::bad_data, "its rows are of one token, which has no past that a convolution could learn "
+                                         "from; run teacher-dump with a longer --context, or on a longer text")
+            .within(source_->name());
+    }
     std::vector<training::Activations<T>> lent;
     for (auto& batch : kept_) {
         lent.push_back(std::move(batch.values));

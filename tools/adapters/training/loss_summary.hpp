@@ -5,6 +5,7 @@
 #include "libcore/base/shape.hpp"
 
 #include <algorithm>
+#include <string>
 #include <vector>
 
 namespace stillhouse::adapters {
@@ -26,5 +27,12 @@ struct LossSummary {
         last /= static_cast<double>(std::max<Index>(1, tenth));
     }
 };
+
+/// ", loss 3.1 to 2.9"; nothing where no step was taken.
+inline std::string loss_text(const std::vector<double>& losses)
+{
+    const LossSummary loss(losses);
+    return losses.empty() ? "" : ", loss " + std::to_string(loss.first) + " to " + std::to_string(loss.last);
+}
 
 }  // namespace stillhouse::adapters

@@ -107,6 +107,17 @@ MixerConfig mixer_config(const NetworkConfig& teacher, const StudentOptions& opt
                  : options.filter == "implicit" ? FilterForm::implicit_mlp
                                                 : FilterForm::free_taps;
     const Index lags = mixer.filter_length - mixer.delay - 1;
+    if (mixer.form == FilterForm::modal && lags < 2) {
+        const std::string few = std::string("its modes need two lags behind the first") +
+                                (mixer.delay > 0 ? " and behind --window; " : "; ");
+        if (options.length) {
+            throw_error(ErrorCode::bad_argument, "--length " + std::to_string(*options.length) + ": " + few +
+                                                     "give more, or --filter free");
+        }
+        throw_error(ErrorCode::bad_data, "rows of " + std::to_string(context) + (context == 1 ? " token" : " tokens") +
+                                             " cannot teach a convolution: " + few + "run teacher-dump with a longer "
+                                             "--context, or on a longer text");
+    }
     mixer.filter_order = options.order.value_or(std::clamp<Index>(lags / 2, 1, 16));
     mixer.implicit.width = options.filter_width;
     mixer.implicit.features = options.filter_features;

@@ -16,7 +16,7 @@ template <class T>
 TrainingRows<T>::TrainingRows(TokenRequest request, const Texts& texts, const std::string& model, From from,
                               const models::Network<T>& sampler, std::uint64_t seed, const Notice& warn,
                               TokenSource::Open open)
-    : request_(std::move(request)), model_(model), open_(std::move(open))
+    : request_(std::move(request)), model_(model), warn_(warn), open_(std::move(open))
 {
     if (!texts.tokenizer.empty()) {
         tokenizer_ = std::make_unique<models::Tokenizer>(make_tokenizer(texts.tokenizer, model));
@@ -131,12 +131,19 @@ Index TrainingRows<T>::steps(std::optional<Index> asked, std::optional<Index> to
 template <class T>
 ScoredText TrainingRows<T>::validation(const std::string& path) const
 {
+    if (!is_token_file_name(path) && tokenizer_ == nullptr) {
+        throw Error(ErrorCode::bad_data, "has no tokenizer.json, so --valid " + path + " cannot be encoded; give token "
+                                         "ids there, as .u16, .u32 or .npy")
+            .within(model_);
+    }
     ScoredTextOptions options;
     const bool rows = is_token_file_name(path);
     options.context = request_.context + (rows ? 1 : 0);
     options.stride = options.context;
-    ScoredText text = rows ? scored_tokens(path, request_.vocabulary, options, open_)
-                           : scored_texts(read_files({path}, open_), tokenizer(), options);
+    ScoredText text = with_context(path, [&] {
+        return rows ? scored_tokens(path, request_.vocabulary, options, open_)
+                    : scored_texts(read_text_files({path}, open_, warn_), tokenizer(), options);
+    });
     if (text.windows.size() > validation_windows) {
         text.windows.resize(validation_windows);
     }

@@ -54,6 +54,7 @@ private:
 
     TokenRequest request_;
     std::string model_;
+    Notice warn_;
     TokenSource::Open open_;
     std::unique_ptr<models::Tokenizer> tokenizer_;
     std::unique_ptr<TokenSource> source_;

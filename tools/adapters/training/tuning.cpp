@@ -184,7 +184,8 @@ void tune(models::Network<T>& network, training::EndToEndTrainer<T>& trainer, co
         watch.stepped(done.steps, plan.steps, done.tokens, {&loss, 1}, plan.rate(done.steps - 1));
     }
     if (done.losses.empty() && plan.steps != 0) {
-        throw_error(ErrorCode::bad_data, "the text has no row of two tokens: there is nothing to train on");
+        throw_error(ErrorCode::bad_data, "no row of --text, --tokens or --dump has two tokens: there is "
+                                         "nothing to train on; give a longer one");
     }
     TrainingWatch::require_finite(network.weights(), done.steps);
     look();
