@@ -102,15 +102,18 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         return Sequences<T>(store.data(), batch, length, width);
     };
     const auto opened = [&](std::size_t p) { return open_gate(ops, tape, p, batch, length); };
-    std::vector<Scratch<T>> dz;
+    const Index signal_columns = static_cast<Index>(gates_.size()) * n_;
+    Scratch<T> dz_store(tokens * signal_columns);
+    const Matrix<T> dz(dz_store.data(), tokens, signal_columns);
     std::vector<ShortGradient<T>> gradients;
     for (const HyenaGate<T>& gate : gates_) {
-        dz.emplace_back(tokens * n_);
         const auto wanted = [&](const typename Parameters<T>::Entry* weight) -> T* {
             auto* const entry = weight == nullptr ? nullptr : gradient.find(weight->name);
             return entry == nullptr ? nullptr : entry->values.data();
         };
-        gradients.push_back({sequences(dz.back(), n_), wanted(gate.short_weight), wanted(gate.short_bias)});
+        const Index first = static_cast<Index>(gradients.size()) * n_;
+        gradients.push_back({Matrix<T>(dz.data + first, tokens, n_, dz.stride), wanted(gate.short_weight),
+                             wanted(gate.short_bias)});
     }
     Scratch<T> window_dv(window_ ? tokens * n_ : 0);
     if (window_) {
@@ -178,10 +181,7 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         }
     }
 
-    for (std::size_t p = 0; p < gates_.size(); ++p) {
-        gates_[p].projection.backward(ops, x.rows(), Matrix<const T>(dz[p].data(), tokens, n_), T(1), dx.rows(),
-                                      gradient);
-    }
+    projections().backward(ops, x.rows(), Matrix<const T>(dz), T(1), dx.rows(), gradient);
 }
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \

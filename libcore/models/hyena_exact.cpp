@@ -181,7 +181,7 @@ void HyenaMixer<T>::chain_exact(Operations& ops, Index b, const T* z, Sequences<
         for (Index g = 0; g < convolutions(); ++g) {
             convolve_piece(ops, g, b, now, Matrix<const T>(u, length, n_), y, state);
             const bool last = g + 1 == convolutions();
-            const ShortSignal<T> gate{Sequences<const T>(signal(last ? 0 : 3 + g), 1, length, n_)};
+            const ShortSignal<T> gate{Matrix<const T>(signal(last ? 0 : 3 + g), length, n_), length};
             skip_and_gate<T>(ops.pool(), y, u, state.plan->skips.data() + g * padded(), gate,
                              Sequences<T>(last ? c.token(b, first) : next, 1, length, n_));
             std::swap(u, next);

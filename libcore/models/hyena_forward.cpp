@@ -15,11 +15,22 @@ template <class T>
 ShortSignal<T> HyenaMixer<T>::signal(const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const
 {
     const HyenaGate<T>& gate = gates_[p];
-    const Sequences<const T> z(tape.z[p].data(), batch, length, n_);
+    const Index stride = static_cast<Index>(gates_.size()) * n_;
+    const Matrix<const T> z(tape.z.data() + static_cast<Index>(p) * n_, batch * length, n_, stride);
     if (gate.short_weight == nullptr) {
-        return {z, nullptr, nullptr, 0};
+        return {z, length, nullptr, nullptr, 0};
     }
-    return {z, gate.short_weight->values.data(), gate.short_bias->values.data(), mixer_.short_taps};
+    return {z, length, gate.short_weight->values.data(), gate.short_bias->values.data(), mixer_.short_taps};
+}
+
+template <class T>
+Stacked<T> HyenaMixer<T>::projections() const
+{
+    std::vector<const Projection<T>*> maps;
+    for (const HyenaGate<T>& gate : gates_) {
+        maps.push_back(&gate.projection);
+    }
+    return Stacked<T>(std::move(maps));
 }
 
 /// Signal p, written out.
@@ -79,10 +90,9 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
         to = Scratch<T>(tokens * projection.out());
         projection.forward(ops, x.rows(), Matrix<T>(to.data(), tokens, projection.out()));
     };
-    for (const HyenaGate<T>& gate : gates_) {
-        tape.z.emplace_back();
-        project(gate.projection, tape.z.back());
-    }
+    const Index signals = static_cast<Index>(gates_.size()) * n_;
+    tape.z = Scratch<T>(tokens * signals);
+    projections().forward(ops, x.rows(), Matrix<T>(tape.z.data(), tokens, signals));
     const auto opened = [&](std::size_t p) { return open_gate(ops, tape, p, batch, length); };
     const auto sequences = [&](const Scratch<T>& s, Index width) {
         return Sequences<T>(s.data(), batch, length, width);
@@ -201,6 +211,7 @@ void HyenaMixer<T>::features(Operations& ops, Sequences<const T> x, Matrix<T> ou
 
 #define STILLHOUSE_INSTANTIATE(T)                                                                                     \
     template Scratch<T> HyenaMixer<T>::channel_skips(Index) const;                                                    \
+    template Stacked<T> HyenaMixer<T>::projections() const;                                                           \
     template ShortSignal<T> HyenaMixer<T>::signal(const HyenaTape<T>&, std::size_t, Index, Index) const;              \
     template Scratch<T> HyenaMixer<T>::open_gate(Operations&, const HyenaTape<T>&, std::size_t, Index, Index) const;  \
     template void HyenaMixer<T>::forward(Operations&, Sequences<const T>, Sequences<T>, std::unique_ptr<MixerTape>*)  \

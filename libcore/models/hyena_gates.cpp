@@ -38,7 +38,7 @@ template <class T>
 class ShortRows {
 public:
     explicit ShortRows(const ShortSignal<T>& signal)
-        : signal_(signal), n_(signal.z.width), by_lag_(signal.taps * n_)
+        : signal_(signal), n_(signal.z.cols), by_lag_(signal.taps * n_)
     {
         for (Index c = 0; c < n_; ++c) {
             for (Index j = 0; j < signal.taps; ++j) {
@@ -51,14 +51,15 @@ public:
     Index width() const { return n_; }
     const T* weights() const { return by_lag_.data(); }
     const T* bias() const { return signal_.bias; }
-    const Sequences<const T>& z() const { return signal_.z; }
+    Index length() const { return signal_.length; }
+    const T* token(Index b, Index t) const { return signal_.z.row(b * signal_.length + t); }
 
     /// Tokens t, t - 1, ... of sequence b that the convolution reads at t.
     Index reach(Index b, Index t, std::vector<const T*>& rows) const
     {
         const Index count = std::min(signal_.taps, t + 1);
         for (Index j = 0; j < count; ++j) {
-            rows[static_cast<std::size_t>(j)] = signal_.z.token(b, t - j);
+            rows[static_cast<std::size_t>(j)] = token(b, t - j);
         }
         return count;
     }
@@ -83,7 +84,7 @@ public:
     const T* row(Index t)
     {
         if (signal_.taps() == 0) {
-            return signal_.z().token(b_, t);
+            return signal_.token(b_, t);
         }
         write(t, room_.data());
         return room_.data();
@@ -92,7 +93,7 @@ public:
     void write(Index t, T* to)
     {
         if (signal_.taps() == 0) {
-            std::copy_n(signal_.z().token(b_, t), signal_.width(), to);
+            std::copy_n(signal_.token(b_, t), signal_.width(), to);
             return;
         }
         const Index count = signal_.reach(b_, t, rows_);
@@ -112,7 +113,7 @@ template <class T>
 class ShortSums {
 public:
     ShortSums(const ShortSignal<T>& signal, const ShortGradient<T>& gradient, Index tasks)
-        : n_(signal.z.width), taps_(signal.taps), tasks_(tasks), gradient_(gradient),
+        : n_(signal.z.cols), taps_(signal.taps), tasks_(tasks), gradient_(gradient),
           partial_(wanted() ? tasks * each() : 0)
     {
     }
@@ -178,10 +179,10 @@ public:
     {
         const Index n = signal_.width();
         if (signal_.taps() == 0) {
-            std::copy_n(row(t), n, gradient_.dz.token(b_, t));
+            std::copy_n(row(t), n, dz(t));
             return;
         }
-        if (t >= signal_.z().length) {
+        if (t >= signal_.length()) {
             std::fill_n(row(t), n, T(0));
         } else if (t < last_ && sums_ != nullptr) {
             const Index count = signal_.reach(b_, t, rows_);
@@ -193,11 +194,13 @@ public:
             for (Index j = 0; j < held_; ++j) {
                 rows_[static_cast<std::size_t>(j)] = row(done + j);
             }
-            functions_.weigh(rows_.data(), held_, signal_.weights(), nullptr, n, gradient_.dz.token(b_, done));
+            functions_.weigh(rows_.data(), held_, signal_.weights(), nullptr, n, dz(done));
         }
     }
 
 private:
+    T* dz(Index t) const { return gradient_.dz.row(b_ * signal_.length() + t); }
+
     const RowFunctions<T>& functions_ = compute::row_functions<T>();
     const ShortRows<T>& signal_;
     const ShortGradient<T>& gradient_;
@@ -264,8 +267,8 @@ void short_product_backward(ThreadPool& pool, const ShortSignal<T>& a, const Sho
     const auto& functions = compute::row_functions<T>();
     const ShortRows<T> rows_a(a);
     const ShortRows<T> rows_b(b);
-    const Blocks blocks{a.z.batch, a.z.length};
-    const Index n = a.z.width;
+    const Blocks blocks{a.z.rows / a.length, a.length};
+    const Index n = a.z.cols;
     ShortSums<T> sums_a(a, gradient_a, blocks.count());
     ShortSums<T> sums_b(b, gradient_b, blocks.count());
     blocks.for_each(pool, [&](Index task, Index sequence, Index first, Index last) {
@@ -275,8 +278,8 @@ void short_product_backward(ThreadPool& pool, const ShortSignal<T>& a, const Sho
         ShortAdjoint<T> adjoint_a(rows_a, gradient_a, sequence, first, last, sums_a.begin(task));
         ShortAdjoint<T> adjoint_b(rows_b, gradient_b, sequence, first, last, sums_b.begin(task));
         for (Index t = first; t < adjoint_a.end(); ++t) {
-            if (t < a.z.length) {
-                const Index at = (sequence * a.z.length + t) * n;
+            if (t < a.length) {
+                const Index at = (sequence * a.length + t) * n;
                 functions.add_product(du + at, skip, da + at, n, d.data());
                 functions.multiply(d.data(), read_b.row(t), n, adjoint_a.row(t));
                 functions.multiply(d.data(), read_a.row(t), n, adjoint_b.row(t));
@@ -329,8 +332,8 @@ void skip_and_gate_backward(ThreadPool& pool, const T* y, const T* u, const T* s
 {
     const auto& functions = compute::row_functions<T>();
     const ShortRows<T> rows(gate);
-    const Blocks blocks{gate.z.batch, gate.z.length};
-    const Index n = gate.z.width;
+    const Blocks blocks{gate.z.rows / gate.length, gate.length};
+    const Index n = gate.z.cols;
     ShortSums<T> sums(gate, gradient, blocks.count());
     Scratch<T> skips(dskip != nullptr ? blocks.count() * n : 0);
     blocks.for_each(pool, [&](Index task, Index b, Index first, Index last) {
@@ -342,8 +345,8 @@ void skip_and_gate_backward(ThreadPool& pool, const T* y, const T* u, const T* s
         ShortReader<T> read(rows, b);
         ShortAdjoint<T> adjoint(rows, gradient, b, first, last, sums.begin(task));
         for (Index t = first; t < adjoint.end(); ++t) {
-            if (t < gate.z.length) {
-                const Index at = (b * gate.z.length + t) * n;
+            if (t < gate.length) {
+                const Index at = (b * gate.length + t) * n;
                 if (t < last) {
                     functions.multiply(d + at, read.row(t), n, da + at);
                     if (dskip != nullptr) {

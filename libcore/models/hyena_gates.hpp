@@ -9,10 +9,11 @@
 namespace stillhouse::models {
 
 /// What a gate is made of: s(z)[b, t, c] = bias[c] + sum_{j < taps} weight[c, j] z[b, t - j, c], zeros before the first
-/// token; z itself where taps = 0.
+/// token of a sequence of `length` rows of z; z itself where taps = 0.
 template <class T>
 struct ShortSignal {
-    Sequences<const T> z;
+    Matrix<const T> z;
+    Index length = 0;
     const T* weight = nullptr;
     const T* bias = nullptr;
     Index taps = 0;
@@ -22,7 +23,7 @@ struct ShortSignal {
 /// double in order.
 template <class T>
 struct ShortGradient {
-    Sequences<T> dz;
+    Matrix<T> dz;
     T* dweight = nullptr;
     T* dbias = nullptr;
 };

@@ -34,7 +34,7 @@ struct HyenaAttentionTape {
 
 template <class T>
 struct HyenaTape final : MixerTape {
-    std::vector<Scratch<T>> z;                // projections before their short convolution: q, k, v, gates
+    Scratch<T> z;                             // [tokens, gates, n]: before their short convolutions, q, k, v, gates
     std::vector<Scratch<T>> u, y;             // N = 1: input and output of each long convolution, [tokens, n]
     Scratch<T> features;                      // [tokens, feature columns of W_o]
     HyenaAttentionTape<T> window, kept;
@@ -90,6 +90,7 @@ private:
     // hyena_forward.cpp
     void run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tape) const;
     ShortSignal<T> signal(const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const;
+    Stacked<T> projections() const;
     Scratch<T> open_gate(Operations& ops, const HyenaTape<T>& tape, std::size_t p, Index batch, Index length) const;
     Scratch<T> channel_skips(Index g) const;
     void convolve_chain(Operations& ops, Sequences<T> c, HyenaTape<T>& tape) const;

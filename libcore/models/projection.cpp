@@ -2,7 +2,10 @@
 // A linear map and its backward, by the products of the backend.
 #include "libcore/models/projection.hpp"
 
+#include "libcore/models/elementwise.hpp"
 #include "libcore/models/hyena_kernels.hpp"
+
+#include <algorithm>
 
 namespace stillhouse::models {
 
@@ -128,9 +131,85 @@ void Projection<T>::backward(compute::Operations<T>& ops, Matrix<const T> x, Mat
     }
 }
 
+template <class T>
+Stacked<T>::Stacked(std::vector<const Projection<T>*> maps) : maps_(std::move(maps)), in_(maps_.front()->in())
+{
+    for (const Projection<T>* map : maps_) {
+        STILLHOUSE_CHECK(map->in() == in_ && map->packed() == maps_.front()->packed());
+        out_ += map->out();
+    }
+    if (maps_.front()->packed()) {
+        return;
+    }
+    weight_ = Scratch<T>(out_ * in_);
+    bias_ = Scratch<T>(out_);
+    Index row = 0;
+    for (const Projection<T>* map : maps_) {
+        std::copy_n(map->weight_->values.data(), map->out() * in_, weight_.data() + row * in_);
+        if (map->bias() != nullptr) {
+            std::copy_n(map->bias(), map->out(), bias_.data() + row);
+        } else {
+            std::fill_n(bias_.data() + row, map->out(), T(0));
+        }
+        row += map->out();
+    }
+}
+
+template <class T>
+void Stacked<T>::forward(compute::Operations<T>& ops, Matrix<const T> x, Matrix<T> y) const
+{
+    if (!maps_.front()->packed()) {
+        ops.linear(x, weight(), bias_.data(), y);
+        return;
+    }
+    Index column = 0;
+    for (const Projection<T>* map : maps_) {
+        map->forward(ops, x, Matrix<T>(y.data + column, y.rows, map->out(), y.stride));
+        column += map->out();
+    }
+}
+
+template <class T>
+void Stacked<T>::backward(compute::Operations<T>& ops, Matrix<const T> x, Matrix<const T> dy, T beta, Matrix<T> dx,
+                          Parameters<T>& gradient) const
+{
+    using compute::Transpose;
+    const auto wants = [&](auto member) {
+        return std::any_of(maps_.begin(), maps_.end(), [&](const Projection<T>* map) {
+            return map->*member != nullptr && gradient.find((map->*member)->name) != nullptr;
+        });
+    };
+    // Adds rows row .. of `from`, each `width` numbers, to what is wanted of `member`.
+    const auto hand_out = [&](auto member, const T* from, Index width) {
+        for (const Projection<T>* map : maps_) {
+            auto* const wanted = map->*member != nullptr ? gradient.find((map->*member)->name) : nullptr;
+            if (wanted != nullptr) {
+                add<T>(ops.pool(), wanted->values.data(), from, map->out() * width, wanted->values.data());
+            }
+            from += map->out() * width;
+        }
+    };
+    if (dx.data != nullptr) {
+        ops.gemm(T(1), dy, Transpose::no, weight(), Transpose::no, beta, dx);
+    }
+    if (wants(&Projection<T>::weight_)) {
+        const Scratch<T> sums(out_ * in_);
+        ops.gemm(T(1), dy, Transpose::yes, x, Transpose::no, T(0), Matrix<T>(sums.data(), out_, in_));
+        hand_out(&Projection<T>::weight_, sums.data(), in_);
+    }
+    if (wants(&Projection<T>::bias_)) {
+        const Scratch<T> sums(out_);
+        std::fill_n(sums.data(), out_, T(0));
+        add_column_sums(ops.pool(), dy, sums.data());
+        hand_out(&Projection<T>::bias_, sums.data(), 1);
+    }
+}
+
 template class ProjectedList<float>;
 template class ProjectedList<double>;
 template class Projection<float>;
 template class Projection<double>;
+template class Stacked<float>;
+template class Stacked<double>;
 
 }  // namespace stillhouse::models

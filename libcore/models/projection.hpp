@@ -4,6 +4,7 @@
 
 #include "libcore/compute/backend.hpp"
 #include "libcore/models/parameters.hpp"
+#include "libcore/models/scratch.hpp"
 
 #include <array>
 #include <string>
@@ -13,6 +14,8 @@ namespace stillhouse::models {
 
 template <class T>
 class Projection;
+template <class T>
+class Stacked;
 
 /// One of several projections that are computed together: y = f(map(x)).
 template <class T>
@@ -80,6 +83,29 @@ private:
     const T* bias() const { return bias_ == nullptr ? nullptr : bias_->values.data(); }
 
     friend class ProjectedList<T>;
+    friend class Stacked<T>;
+};
+
+/// Maps of one input as one: y [n, sum of out], their outputs side by side. The input is then read, rounded and packed
+/// once. Their weights are copied together where this is made, and read from there; packed ones are multiplied one by
+/// one, and have no backward.
+template <class T>
+class Stacked {
+public:
+    explicit Stacked(std::vector<const Projection<T>*> maps);
+
+    void forward(compute::Operations<T>& ops, Matrix<const T> x, Matrix<T> y) const;
+    /// As Projection::backward of each map, dy as y.
+    void backward(compute::Operations<T>& ops, Matrix<const T> x, Matrix<const T> dy, T beta, Matrix<T> dx,
+                  Parameters<T>& gradient) const;
+
+private:
+    std::vector<const Projection<T>*> maps_;
+    Index in_ = 0;
+    Index out_ = 0;
+    Scratch<T> weight_, bias_;
+
+    Matrix<const T> weight() const { return Matrix<const T>(weight_.data(), out_, in_); }
 };
 
 }  // namespace stillhouse::models
