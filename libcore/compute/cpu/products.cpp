@@ -23,6 +23,7 @@ constexpr Index rows_at_once = 16;  // that are packed together: they stay in th
 constexpr Index serial_work = Index{1} << 16;            // multiply-adds below which waking threads costs more
 constexpr Index packed_elements = Index{1} << 20;        // of the right operand at a time: they stay in cache
 constexpr Index turned_elements = Index{1} << 22;        // of a transposed left operand, for all tiles in a row
+constexpr Index chunk_elements = Index{1} << 20;         // of both operands of a long sum at a time
 
 Index ceil_div(Index a, Index b)
 {
@@ -123,14 +124,13 @@ struct Paired {
 
 template <class T, class Form>
 void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
-              Transpose op_b, Index k, Finish<T> finish, Matrix<T> c)
+                      Transpose op_b, Index k, Index depth, Finish<T> finish, Matrix<T> c)
 {
     using Element = typename Form::Element;
     const auto& panels = form.panels;
     const Index width = panels.panel_cols;
     const Index steps = Form::steps(k);
     constexpr Index steps_at_once = Form::steps_at_once;
-    const Index depth = std::max<Index>(1, ceil_div(steps, ceil_div(std::max<Index>(steps, 1), most_depth)));
     const Index n_panels = ceil_div(c.cols, width);
     const Index work = c.rows * c.cols * std::max<Index>(k, 1);
 
@@ -153,9 +153,10 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
         });
     }
 
-    // Narrower tiles while there are too few to share; an element's bits do not depend on its tile.
+    // Rows of all columns where there are enough of them, so that they are read, rounded or turned once; narrower tiles
+    // while there are too few to share. An element's bits do not depend on its tile.
     const Index down = ceil_div(c.rows, rows_of_tile);
-    Index tile_cols = cols_of_tile;
+    Index tile_cols = down < 4 * pool.threads() ? cols_of_tile : n_panels * width;
     while (tile_cols > 2 * width && down * ceil_div(c.cols, tile_cols) < 4 * pool.threads()) {
         tile_cols = ceil_div(tile_cols / 2, width) * width;
     }
@@ -240,20 +241,40 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
     });
 }
 
-/// C in ranges of columns whose packed right operand fits the cache: a vocabulary is never packed as a whole.
+/// C in ranges of columns whose packed right operand fits the cache: a vocabulary is never packed as a whole. Sums over
+/// rows of both operands, as for the gradient of a weight, in ranges of rows.
 template <class T, class Form>
 void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose op_a, Matrix<const T> b,
               Transpose op_b, Index k, Finish<T> finish, Matrix<T> c)
 {
-    const Index range =
-        std::max<Index>(1, packed_elements / std::max<Index>(1, Form::steps(k)) / cols_of_tile) * cols_of_tile;
+    const Index steps = std::max<Index>(1, Form::steps(k));
+    const Index depth = ceil_div(steps, ceil_div(steps, most_depth));
+    const bool over_rows = op_a == Transpose::yes && op_b == Transpose::no;
+    const Index packed_steps = over_rows ? depth : steps;
+    const Index range = std::max<Index>(1, packed_elements / packed_steps / cols_of_tile) * cols_of_tile;
+    Index chunk = k;
+    if (over_rows) {
+        const Index fitting = chunk_elements / (c.rows + std::min(range, c.cols));
+        chunk = std::max<Index>(1, fitting / depth) * depth * ceil_div(k, steps);
+    }
     for (Index j = 0; j < c.cols; j += range) {
         const Index cols = std::min(range, c.cols - j);
         const Matrix<const T> part = op_b == Transpose::yes ? Matrix<const T>(b.data + j * b.stride, cols, k, b.stride)
                                                             : Matrix<const T>(b.data + j, k, cols, b.stride);
+        const Matrix<T> to(c.data + j, c.rows, cols, c.stride);
         Finish<T> end = finish;
         end.bias = finish.bias == nullptr ? nullptr : finish.bias + j;
-        multiply_columns<T>(pool, form, a, op_a, part, op_b, k, end, Matrix<T>(c.data + j, c.rows, cols, c.stride));
+        Index p = 0;
+        do {
+            const Index now = std::min(chunk, k - p);
+            const bool whole = now == k;
+            multiply_columns<T>(pool, form, whole ? a : Matrix<const T>(a.row(p), now, a.cols, a.stride), op_a,
+                                whole ? part : Matrix<const T>(part.row(p), now, cols, part.stride), op_b, now, depth,
+                                end, to);
+            end.beta = T(1);
+            end.bias = nullptr;
+            p += now;
+        } while (p < k);
     }
 }
 
