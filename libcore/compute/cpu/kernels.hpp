@@ -132,6 +132,9 @@ struct Level {
     void (*gelu_erf)(const float* x, Index n, float* y);     // these three: y may be x
     void (*gelu_tanh)(const float* x, Index n, float* y);
     void (*silu)(const float* x, Index n, float* y);
+    void (*gelu_erf_backward)(const float* x, const float* dy, Index n, float* dx);    // these three: dx = dy f'(x)
+    void (*gelu_tanh_backward)(const float* x, const float* dy, Index n, float* dx);
+    void (*silu_backward)(const float* x, const float* dy, Index n, float* dx);
     void (*round_bf16)(const float* x, Index n, float* y);   // to bf16 and back
     /// to[(rows + 1) / 2, padded] = rows 2p and 2p + 1 of x[rows, width]; zeros behind them
     void (*pair_rows)(const float* x, Index stride, Index rows, Index width, Pair* to, Index padded);

@@ -106,6 +106,27 @@ inline float gelu_tanh_of(float x)
 
 inline float silu_of(float x) { return x * sigmoid_of(x); }
 
+// What a gradient is multiplied with on its way through each of them.
+
+/// (1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi)
+inline float gelu_erf_slope(float x)
+{
+    return 0.5F * (1.0F + erf_of(x * 0.707106781F)) + x * (0.398942280F * exp_of(-0.5F * x * x));
+}
+
+inline float gelu_tanh_slope(float x)
+{
+    const float t = tanh_of(0.797884561F * (x + 0.044715F * x * x * x));
+    const float inner = 0.797884561F * (1.0F + 0.134145F * x * x);
+    return 0.5F * (1.0F + t) + 0.5F * x * (1.0F - t * t) * inner;
+}
+
+inline float silu_slope(float x)
+{
+    const float s = sigmoid_of(x);
+    return s * (1.0F + x * (1.0F - s));
+}
+
 /// sin(x + ahead pi) for |x| <= 1e5, ahead 0 or 1/2: x = (n - ahead) pi + r, in double, whose bits cover the
 /// cancellation.
 inline float sine_of(float from, double ahead)
@@ -149,6 +170,18 @@ STILLHOUSE_MAP(map_gelu_erf, gelu_erf_of)
 STILLHOUSE_MAP(map_gelu_tanh, gelu_tanh_of)
 STILLHOUSE_MAP(map_silu, silu_of)
 #undef STILLHOUSE_MAP
+
+#define STILLHOUSE_BACKWARD(name, slope)                                   \
+    void name(const float* x, const float* dy, Index n, float* dx)         \
+    {                                                                      \
+        for (Index i = 0; i < n; ++i) {                                    \
+            dx[i] = dy[i] * slope(x[i]);                                   \
+        }                                                                  \
+    }
+STILLHOUSE_BACKWARD(gelu_erf_backward, gelu_erf_slope)
+STILLHOUSE_BACKWARD(gelu_tanh_backward, gelu_tanh_slope)
+STILLHOUSE_BACKWARD(silu_backward, silu_slope)
+#undef STILLHOUSE_BACKWARD
 
 /// Nearest even; a NaN stays one.
 inline unsigned int bf16_bits(float x)
@@ -281,15 +314,16 @@ template <class T>
 void normalise_backward(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
                         double* sum_weight, double* sum_bias)
 {
-    const double c = static_cast<double>(centre);
-    const double s = static_cast<double>(scale);
+    const auto inner = [=](Index i) { return dy[i] * weight[i]; };
+    const auto normal = [=](Index i) { return (x[i] - centre) * scale; };
     const double across = 1.0 / static_cast<double>(n);
-    const auto inner = [=](Index i) { return static_cast<double>(dy[i]) * static_cast<double>(weight[i]); };
-    const auto normal = [=](Index i) { return (static_cast<double>(x[i]) - c) * s; };
-    const double slope = lanes_sum<double>(n, [=](Index i) { return inner(i) * normal(i); }) * across;
-    const double mean = sum_bias == nullptr ? 0.0 : lanes_sum<double>(n, inner) * across;
+    const auto mean_of = [=](const auto& term) {
+        return static_cast<T>(lanes_sum<double>(n, [=](Index i) { return static_cast<double>(term(i)); }) * across);
+    };
+    const T slope = mean_of([=](Index i) { return inner(i) * normal(i); });
+    const T mean = sum_bias == nullptr ? T(0) : mean_of(inner);
     for (Index i = 0; i < n; ++i) {
-        sum_weight[i] += static_cast<double>(dy[i]) * normal(i);
+        sum_weight[i] += static_cast<double>(dy[i] * normal(i));
     }
     if (sum_bias != nullptr) {
         for (Index i = 0; i < n; ++i) {
@@ -297,7 +331,7 @@ void normalise_backward(const T* x, const T* dy, Index n, T centre, T scale, con
         }
     }
     for (Index i = 0; i < n; ++i) {
-        dx[i] = static_cast<T>(s * (inner(i) - mean - normal(i) * slope));
+        dx[i] = scale * (inner(i) - mean - normal(i) * slope);
     }
 }
 

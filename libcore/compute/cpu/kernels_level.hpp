@@ -32,10 +32,26 @@ constexpr stillhouse::compute::cpu::Kernels<T> kernels_here()
 constexpr stillhouse::compute::cpu::Level level_here(
     const char* name, const stillhouse::compute::cpu::Panels<float, stillhouse::compute::cpu::Pair>* pairs)
 {
-    return {name,         kernels_here<float>(), kernels_here<double>(), pairs,       packed_here(),
-            map_exp,      map_erf,               map_tanh,               map_sin,     map_cos,
-            map_sigmoid,  map_gelu_erf,          map_gelu_tanh,          map_silu,    round_bf16,
-            pair_rows,    pair_along};
+    return {name,
+            kernels_here<float>(),
+            kernels_here<double>(),
+            pairs,
+            packed_here(),
+            map_exp,
+            map_erf,
+            map_tanh,
+            map_sin,
+            map_cos,
+            map_sigmoid,
+            map_gelu_erf,
+            map_gelu_tanh,
+            map_silu,
+            gelu_erf_backward,
+            gelu_tanh_backward,
+            silu_backward,
+            round_bf16,
+            pair_rows,
+            pair_along};
 }
 
 }  // namespace

@@ -138,6 +138,16 @@ constexpr double tanh_a = 0.044715;
 template <class T>
 void differentiate_block(Activation f, const T* x, const T* dy, Index n, T* dx)
 {
+    if constexpr (std::is_same_v<T, float>) {
+        const auto whole = f == Activation::gelu_erf    ? level().gelu_erf_backward
+                           : f == Activation::gelu_tanh ? level().gelu_tanh_backward
+                           : f == Activation::silu      ? level().silu_backward
+                                                        : nullptr;
+        if (whole != nullptr) {
+            whole(x, dy, n, dx);
+            return;
+        }
+    }
     T work[piece] = {};
     T other[piece] = {};
     switch (f) {
