@@ -23,8 +23,8 @@ cli::Tool describe(TuningOptions& s)
     describe_tuning(tool, s);
     tool.example("teacher-dump share/teachers/bookworm --sample --limit 4K | layer-distill --steps 0 | fine-tune - "
                  "--teacher share/teachers/bookworm --text share/texts/emma-opening.txt --steps 2 --batch 2 "
-                 "--lr-scale '*.filter_modes.*=0.1' -o tuned.mts",
-                 "Two steps of KL to the teacher from the closed start, small ones for poles and residues.");
+                 "-o tuned.mts",
+                 "Two steps of KL to the teacher from the closed start.");
     tool.see_also({"layer-distill(1)", "evaluate(1)"});
     return tool;
 }

@@ -3,7 +3,7 @@
 # A student against the paper's recipe and against nothing at equal CPU time: perplexity over the teacher's, by minutes.
 #
 #   TEACHER=FOLDER TRAIN=books.txt TEXT=emma.txt RUNS="5 30" MARKS="2 5 10 20 30" CONTEXT=512 BATCH=4 \
-#       MIXER="--mixer multihyena" RATE=2e-3 PRECISION=bf16 OPTIONS="--lr-scale *.filter_modes.*=0.1" \
+#       MIXER="--mixer multihyena" RATE=2e-3 PRECISION=bf16 OPTIONS="--clip 1" \
 #       SCAVENGE=scavenge.py PYTHON=python3 LAYER_SHARE=0.5 CONTENDERS="ours scratch scavenge" \
 #       WORK=against-the-recipe examples/studies/against-the-recipe.sh
 #
