@@ -69,7 +69,8 @@ BOOST_AUTO_TEST_CASE(gemm_is_the_naive_product)
         Index m, n, k;
     };
     const std::vector<Case> cases{{1, 1, 1},    {3, 5, 7},     {12, 32, 16},  {13, 33, 17},  {48, 256, 64},
-                                  {49, 257, 65}, {100, 70, 300}, {7, 19, 513}, {65, 1, 1025}, {1, 300, 40}};
+                                  {49, 257, 65}, {100, 70, 300}, {7, 19, 513}, {65, 1, 1025}, {1, 300, 40},
+                                  {60, 2, 40001}};
     for (const Precision precision : precisions) {
         for (const Case& c : cases) {
             for (const Transpose ta : {Transpose::no, Transpose::yes}) {
