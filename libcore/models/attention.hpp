@@ -77,10 +77,10 @@ public:
     /// may be null: log sum_s exp(q_t . k_s / sqrt(head_dim)).
     void forward(compute::Operations<T>& ops, Sequences<T> q, Sequences<T> k, Sequences<const T> v, Sequences<T> y,
                  T* statistics) const;
-    /// dq, dk, dv (overwritten): gradients of q and k as they were before they were turned, and of v.
+    /// dq, dk, dv (overwritten): gradients of q and k as they were before they were turned, and of v. In T whatever the
+    /// forward was rounded to; of its statistics only that exp(score - statistic) does not overflow is used.
     void backward(compute::Operations<T>& ops, Sequences<const T> q, Sequences<const T> k, Sequences<const T> v,
-                  Sequences<const T> y, const T* statistics, Sequences<const T> dy, Sequences<T> dq, Sequences<T> dk,
-                  Sequences<T> dv) const;
+                  const T* statistics, Sequences<const T> dy, Sequences<T> dq, Sequences<T> dk, Sequences<T> dv) const;
 
     /// The next tokens of every sequence of the cache; q and k are turned in place.
     void prefill(compute::Operations<T>& ops, Sequences<T> q, Sequences<T> k, Sequences<const T> v,

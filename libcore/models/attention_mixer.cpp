@@ -84,7 +84,7 @@ public:
         const Sequences<T> dv = as_keys(memory.data() + 2 * queries + keys);
         out_.backward(ops, as_queries(kept.y.data()).rows(), dy.rows(), T(0), dattended.rows(), gradient);
         core_.backward(ops, as_queries(kept.q.data()), as_keys(kept.k.data()), as_keys(kept.v.data()),
-                       as_queries(kept.y.data()), kept.statistics.data(), dattended, dq, dk, dv);
+                       kept.statistics.data(), dattended, dq, dk, dv);
         q_.backward(ops, x.rows(), dq.rows(), T(0), dx.rows(), gradient);
         k_.backward(ops, x.rows(), dk.rows(), T(1), dx.rows(), gradient);
         v_.backward(ops, x.rows(), dv.rows(), T(1), dx.rows(), gradient);

@@ -447,8 +447,10 @@ std::vector<ModalSystem> modes_of(const MixerConfig& config, Index layer, const 
         // cascade they would be a double pole, whose residues nobody could read back.
         const auto alike = [&](Complex pole, Complex residue, std::size_t i) {
             const double moved = std::abs(pole - poles[i]) * static_cast<double>(config.filter_length);
-            const auto [least, most] = std::minmax(std::abs(residue), std::abs(residues[i]));
-            return moved < 1e-3 && moved * least <= static_cast<double>(std::numeric_limits<T>::epsilon()) * most;
+            const double least = std::min(std::abs(residue), std::abs(residues[i]));
+            return moved < 1e-3 && moved * least <=
+                                       static_cast<double>(std::numeric_limits<T>::epsilon()) *
+                                           std::abs(residue + residues[i]);
         };
         const auto add = [&](Complex pole, Complex residue) {
             for (std::size_t i = 0; i < poles.size(); ++i) {

@@ -123,7 +123,7 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         Scratch<T> dk(tokens * n_);
         gather_columns(ops.pool(), Matrix<const T>(dfeatures), columns_, mixer_.channels,
                        Matrix<T>(dw.data(), tokens, n_));
-        window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_), sequences(a.y, n_),
+        window_->backward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_),
                           a.statistics.data(), sequences(dw, n_), sequences(dq, n_), sequences(dk, n_),
                           sequences(window_dv, n_));
         window_q_.backward(ops, x.rows(), Matrix<const T>(dq.data(), tokens, n_), T(1), dx.rows(), gradient);
@@ -172,7 +172,7 @@ void HyenaMixer<T>::backward(Operations& ops, const MixerTape& tape_base, Sequen
         gather_columns(ops.pool(), Matrix<const T>(dfeatures), kept_columns_, 0,
                        Matrix<T>(d[0].data(), tokens, width));
         kept_->backward(ops, sequences(a.q, width), sequences(a.k, width), sequences(a.v, width),
-                        sequences(a.y, width), a.statistics.data(), sequences(d[0], width), sequences(d[1], width),
+                        a.statistics.data(), sequences(d[0], width), sequences(d[1], width),
                         sequences(d[2], width), sequences(d[3], width));
         const Projection<T>* const projections[3] = {&kept_q_, &kept_k_, &kept_v_};
         for (std::size_t i = 0; i < 3; ++i) {

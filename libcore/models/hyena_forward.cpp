@@ -121,11 +121,11 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
         HyenaAttentionTape<T>& a = tape.window;
         project(window_q_, a.q);
         project(window_k_, a.k);
-        a.y = Scratch<T>(tokens * n_);
+        const Scratch<T> attended(tokens * n_);
         a.statistics = Scratch<T>(batch * window_->geometry().heads * length);
-        window_->forward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_), sequences(a.y, n_),
+        window_->forward(ops, sequences(a.q, n_), sequences(a.k, n_), sequences(opened(2), n_), sequences(attended, n_),
                          a.statistics.data());
-        scatter_columns(ops.pool(), Matrix<const T>(a.y.data(), tokens, n_), columns_, mixer_.channels, features);
+        scatter_columns(ops.pool(), Matrix<const T>(attended.data(), tokens, n_), columns_, mixer_.channels, features);
     }
     if (kept_) {
         HyenaAttentionTape<T>& a = tape.kept;
@@ -133,11 +133,11 @@ void HyenaMixer<T>::run(Operations& ops, Sequences<const T> x, HyenaTape<T>& tap
         project(kept_q_, a.q);
         project(kept_k_, a.k);
         project(kept_v_, a.v);
-        a.y = Scratch<T>(tokens * width);
+        const Scratch<T> attended(tokens * width);
         a.statistics = Scratch<T>(batch * kept_->geometry().heads * length);
         kept_->forward(ops, sequences(a.q, width), sequences(a.k, width), sequences(a.v, width),
-                       sequences(a.y, width), a.statistics.data());
-        scatter_columns(ops.pool(), Matrix<const T>(a.y.data(), tokens, width), kept_columns_, 0, features);
+                       sequences(attended, width), a.statistics.data());
+        scatter_columns(ops.pool(), Matrix<const T>(attended.data(), tokens, width), kept_columns_, 0, features);
         if (window_) {
             Scratch<T> zeros(tokens * width);
             std::fill_n(zeros.data(), tokens * width, T(0));

@@ -29,7 +29,7 @@ struct HyenaGate {
 /// Softmax attention beside the convolution: the window, or the kept heads.
 template <class T>
 struct HyenaAttentionTape {
-    Scratch<T> q, k, v, y, statistics;        // q, k turned; v of kept heads alone
+    Scratch<T> q, k, v, statistics;           // q, k turned; v of kept heads alone
 };
 
 template <class T>

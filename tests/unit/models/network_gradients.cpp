@@ -311,7 +311,7 @@ static void attention_alone_of(Index window)
     Buffer<double> dk(k.size());
     Buffer<double> dv(v.size());
     attention.forward(ops, wide(turned_q), narrow(turned_k), narrow(v), wide(y), statistics.data());
-    attention.backward(ops, wide(turned_q), narrow(turned_k), narrow(v), wide(y), statistics.data(), wide(weight_of),
+    attention.backward(ops, wide(turned_q), narrow(turned_k), narrow(v), statistics.data(), wide(weight_of),
                        wide(dq), narrow(dk), narrow(dv));
     compare("v", v, dv, 37, loss);
     if (window == 1) {   // a token that sees itself alone has weight 1 whatever q and k are
