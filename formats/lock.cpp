@@ -16,7 +16,11 @@ bool lock(const Fd& file, int tries)
         if (i > 0) {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
         }
-        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) {
+        int done = 0;
+        do {
+            done = ::flock(file.get(), LOCK_EX | LOCK_NB);
+        } while (done != 0 && errno == EINTR);
+        if (done == 0 || errno != EWOULDBLOCK) {
             return true;
         }
     }

@@ -82,7 +82,8 @@ inline void describe_training(cli::Tool& tool, TrainingOptions& s, const std::st
                 "leaves out").range(0.0, 0.99);
     tool.option(&s.rate_factors, "--lr-scale", "GLOB=X", "X times the learning rate for weights whose names match; of "
                 "several the last").many()
-        .detail("Modes, *.filter_modes.*, have 0.1 unless told otherwise.");
+        .detail("Modes (*.filter_modes.*: poles, residues, first taps) have 0.1 unless a GLOB that matches them says "
+                "otherwise.");
     tool.option(&s.decays, "--decay", "GLOB=X", "weight decay X for weights whose names match; of several the last")
         .many();
     tool.option(&s.clip, "--clip", "X", "longest gradient; 0: no limit").range(0.0, 1e12);

@@ -43,10 +43,10 @@ struct PackedLinear {
     TileSink<T>* sink = nullptr;
 };
 
-/// Every operation gives the same bits for any number of threads: work is cut into tiles of fixed shape (the last
-/// padded) that one thread computes, and sums over a long axis are never divided among threads. A row of a result
-/// moreover does not depend on how many rows there are or where among them it stands (batch invariance): that is
-/// what lets evaluation and sampling be independent of the batch. Called inside a pool task, operations run serially.
+/// Every operation gives the same bits for any number of threads: work is cut into tiles that one thread computes, the
+/// order of a sum does not depend on its tile, and sums over a long axis are never divided among threads. A row of a
+/// result moreover does not depend on how many rows there are or where among them it stands (batch invariance): that
+/// is what lets evaluation and sampling be independent of the batch. Inside a pool task, operations run serially.
 /// All matrices are row-major; outputs must not overlap inputs unless said. Shapes are checked (Error{internal}).
 /// Pointers are to memory that the backend addresses: host memory here; a CUDA backend would take managed memory.
 template <class T>

@@ -448,9 +448,8 @@ std::vector<ModalSystem> modes_of(const MixerConfig& config, Index layer, const 
         const auto alike = [&](Complex pole, Complex residue, std::size_t i) {
             const double moved = std::abs(pole - poles[i]) * static_cast<double>(config.filter_length);
             const double least = std::min(std::abs(residue), std::abs(residues[i]));
-            return moved < 1e-3 && moved * least <=
-                                       static_cast<double>(std::numeric_limits<T>::epsilon()) *
-                                           std::abs(residue + residues[i]);
+            const auto unseen = static_cast<double>(std::numeric_limits<T>::epsilon());
+            return moved < 1e-3 && moved * least <= unseen * std::abs(residue + residues[i]);
         };
         const auto add = [&](Complex pole, Complex residue) {
             for (std::size_t i = 0; i < poles.size(); ++i) {
@@ -460,10 +459,8 @@ std::vector<ModalSystem> modes_of(const MixerConfig& config, Index layer, const 
                     return;
                 }
             }
-            if (residue != 0.0) {
-                poles.push_back(pole);
-                residues.push_back(residue);
-            }
+            poles.push_back(pole);
+            residues.push_back(residue);
         };
         for (Index s = 0; s < modes.sections; ++s) {
             const Row row = modes.row(f, s);
@@ -473,6 +470,12 @@ std::vector<ModalSystem> modes_of(const MixerConfig& config, Index layer, const 
             } else {
                 const Complex pole = power(row, 1.0);
                 add(pole, {row.r0, pole.imag() == 0.0 ? 0.0 : row.r1});
+            }
+        }
+        for (std::size_t i = poles.size(); i-- > 0;) {
+            if (residues[i] == 0.0) {
+                poles.erase(poles.begin() + static_cast<std::ptrdiff_t>(i));
+                residues.erase(residues.begin() + static_cast<std::ptrdiff_t>(i));
             }
         }
         std::vector<double> fir(static_cast<std::size_t>(modes.taps), 0.0);

@@ -40,7 +40,7 @@ template <class T>
 void short_product(ThreadPool& pool, const ShortSignal<T>& a, const ShortSignal<T>& b, Sequences<T> out);
 
 /// The backward of short_product for d = du + skip da, skip one number a channel. more_b, which may be null, is
-/// added to the gradient of s(b).
+/// added to the gradient of s(b). Both have the same number of taps.
 template <class T>
 void short_product_backward(ThreadPool& pool, const ShortSignal<T>& a, const ShortSignal<T>& b, const T* du,
                             const T* skip, const T* da, const T* more_b, const ShortGradient<T>& gradient_a,

@@ -174,6 +174,9 @@ void Stacked<T>::backward(compute::Operations<T>& ops, Matrix<const T> x, Matrix
                           Parameters<T>& gradient) const
 {
     using compute::Transpose;
+    if (maps_.front()->packed()) {
+        throw_error(ErrorCode::internal, "tensor " + maps_.front()->weight_name() + ": packed, which has no gradient");
+    }
     const auto wants = [&](auto member) {
         return std::any_of(maps_.begin(), maps_.end(), [&](const Projection<T>* map) {
             return map->*member != nullptr && gradient.find((map->*member)->name) != nullptr;

@@ -75,7 +75,7 @@ struct Kernels {
     T (*largest)(const T* x, Index n);
     /// y = (x - centre) * scale * weight + bias; bias may be null (then it is not added)
     void (*normalise)(const T* x, Index n, T centre, T scale, const T* weight, const T* bias, T* y);
-    /// One row of the backward of a norm; adds to sum_weight and, unless null, sum_bias. `centred`: subtract means.
+    /// One row of the backward of a norm; adds to sum_weight and to sum_bias, null for a norm that subtracts no mean.
     void (*normalise_backward)(const T* x, const T* dy, Index n, T centre, T scale, const T* weight, T* dx,
                                double* sum_weight, double* sum_bias);
     void (*adamw)(const AdamWFactors<T>& step, const T* g, Index n, T* m, T* v, T* w);

@@ -35,6 +35,8 @@ damaged 1
 sed '5s/.\{40\}$//' before >part.jsonl.partial
 damaged 5
 sed 5d before >part.jsonl.partial
+! run -o part.jsonl 2>refused
+grep -q "part.jsonl.partial: holds $((kept - 2)) results of a run; give --resume" refused
 run --batch 3 --resume -o part.jsonl
 [ ! -e part.jsonl.partial ]
 generate -q "$teacher" --logprobs -n 100 --prompts-file few -o few.jsonl

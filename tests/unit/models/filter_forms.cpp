@@ -137,28 +137,48 @@ BOOST_AUTO_TEST_CASE(modes_go_out_and_come_back)
     }
 }
 
-BOOST_AUTO_TEST_CASE(poles_that_training_brought_together_are_one)
+/// What filter 0 of one pair of rows is before and after the stream: the order there, and the relative distance.
+std::pair<Index, double> through_the_stream(float angle, float other_angle, float readout, float other_readout)
 {
-    const MixerConfig config = modal_config(1, 8, 512, 0);
+    const MixerConfig config = modal_config(1, 4, 512, 0);
     Parameters<float> weights;
     initialize_filter(config, 0, 6, weights);
-    auto& log_decay = weights.at("layers.0.mixer.filter_modes.log_decay").values;
-    auto& angle = weights.at("layers.0.mixer.filter_modes.angle").values;
-    log_decay[1] = log_decay[0] = -22.0F;                       // hardly damped, and the same but for a bit
-    angle[0] = 1.2F;
-    angle[1] = std::nextafter(1.2F, 2.0F);
-    log_decay[3] = log_decay[2];
-    angle[3] = angle[2] = -0.0F;                                // real poles, each its own double
+    for (const Index i : {0, 1}) {
+        weights.at("layers.0.mixer.filter_modes.log_decay").values[i] = -22.0F;   // hardly damped
+        weights.at("layers.0.mixer.filter_modes.angle").values[i] = i == 0 ? angle : other_angle;
+        weights.at("layers.0.mixer.filter_modes.readout").values[2 * i] = i == 0 ? readout : other_readout;
+        weights.at("layers.0.mixer.filter_modes.readout").values[2 * i + 1] = 0.0F;
+    }
     const auto modes = modes_of(config, 0, weights);
-    BOOST_TEST(modes[0].order() < 8);
-    Parameters<float> again;
-    set_modes(config, 0, modes, again);
     const auto backend = compute::make_backend("cpu", compute::Precision::f32, 1);
     const Buffer<float> wanted = materialize_filters(backend->single(), config, 0, weights);
-    const Buffer<float> found = materialize_filters(backend->single(), config, 0, again);
-    for (Index t = 0; t < wanted.size(); ++t) {
-        BOOST_TEST(std::abs(found[t] - wanted[t]) <= 2e-4F, t << ": " << found[t] << ", expected " << wanted[t]);
+    const std::vector<double> found = systems::impulse_response(modes[0], 512);
+    double error = 0.0;
+    double size = 1e-300;
+    for (Index t = 0; t < 512; ++t) {
+        const auto w = static_cast<double>(wanted[t]);
+        error += (found[static_cast<std::size_t>(t)] - w) * (found[static_cast<std::size_t>(t)] - w);
+        size += w * w;
     }
+    return {modes[0].order(), std::sqrt(error / size)};
+}
+
+BOOST_AUTO_TEST_CASE(poles_are_one_where_nothing_tells_them_apart)
+{
+    const float angle = 1.2F;
+    const float near = std::nextafter(std::nextafter(angle, 2.0F), 2.0F);
+    const auto same = through_the_stream(angle, angle, 1.0F, 0.5F);
+    BOOST_TEST(same.first == 2);
+    BOOST_TEST(same.second <= 1e-6);
+    const auto opposite = through_the_stream(angle, angle, 1.0F, -1.0F);
+    BOOST_TEST(opposite.first == 0);
+    // a bit apart: two poles still, since over 512 lags that bit shows, most where the residues nearly cancel
+    for (const float other : {1.0F, -0.99F}) {
+        const auto apart = through_the_stream(angle, near, 1.0F, other);
+        BOOST_TEST(apart.first == 4, other);
+        BOOST_TEST(apart.second <= 1e-5, other << ": " << apart.second);
+    }
+    BOOST_TEST(through_the_stream(angle, near, 1.0F, 1e-6F).first == 2);
 }
 
 BOOST_AUTO_TEST_CASE(anyone_s_poles)

@@ -97,7 +97,6 @@ std::string continue_all(const Work<T>& work, const std::vector<Prompt>& prompts
                  [&](const Prompt& prompt) { return !lines.has(prompt.number); });
     formats::AtomicFile output = tools.create_output();
     std::optional<StateWriter> states = state_writer(work, prompts.size());
-    lines.write_to(output.fd());
     Index full = 0;
     typename Generator<T>::Receiver receiver;
     receiver.each = [&](const Continuation& done) {
@@ -110,6 +109,7 @@ std::string continue_all(const Work<T>& work, const std::vector<Prompt>& prompts
         receiver.save = [&](Index prompt, SavedState state) { states->add(prompt, std::move(state)); };
     }
     try {
+        lines.write_to(output.fd());
         work.generator.run(left, receiver, tools.control);
         output.commit();
     } catch (const Error& error) {

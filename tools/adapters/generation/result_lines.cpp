@@ -76,6 +76,14 @@ ResultLines::ResultLines(const std::string& output, bool resume, const std::stri
     }
     path_ = output + ".partial";
     file_ = locked(path_);
+    if (!resume && file_.is_regular()) {
+        const std::string before = formats::read_file(path_, std::uint64_t{1} << 40);
+        const auto results = std::count(before.begin(), before.end(), '\n') - 1;     // behind the line of settings
+        if (results > 0) {
+            throw_error(ErrorCode::io, path_ + ": holds " + std::to_string(results) + " results of a run; give "
+                                           "--resume to go on with it, or remove the file to begin anew");
+        }
+    }
     const std::size_t whole = resume ? with_context(path_, [&] { return read(total); }) : 0;
     // Lines that are there stay where they are: whenever this run is killed, none of them is lost.
     if (file_.is_regular() && (::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0 ||
@@ -129,11 +137,11 @@ std::size_t ResultLines::read(Index total)
 
 void ResultLines::add(Index prompt, const std::string& line)
 {
-    STILLHOUSE_CHECK(done_.insert(prompt).second);
-    waiting_.emplace(prompt, line);
     if (kept()) {
         file_.write_full(checked(settings_, line) + "\n");
     }
+    STILLHOUSE_CHECK(done_.insert(prompt).second);
+    waiting_.emplace(prompt, line);
 }
 
 void ResultLines::write_to(formats::Fd& output)

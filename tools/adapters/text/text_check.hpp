@@ -12,7 +12,8 @@ namespace stillhouse::adapters {
 
 /// Fed the bytes of one file in pieces. Bytes that are no UTF-8 (U+FFFD is read in their place) are told when they are
 /// met, since a long text may not come to its end, and how many there were at the end; so is the first NUL byte, which
-/// is encoded as it is. Where there are both, the file is no text but a stream, an array, token ids or UTF-16.
+/// is encoded as it is. Where both stand in the first 64 KiB, the file is no text but a stream, an array,
+/// token ids or UTF-16.
 class TextCheck {
 public:
     /// `name` of the file ("-": standard input) or option; `notice` may be empty.
@@ -22,6 +23,7 @@ public:
     void finish();
 
 private:
+    void feed_block(std::string_view bytes);
     void look(Index replaced_before) const;
     void say(const std::string& what) const;
 
