@@ -142,3 +142,42 @@ BOOST_AUTO_TEST_CASE(threads_batch_and_what_follows_change_no_bit)
         BOOST_TEST(std::equal(shorter.data(), shorter.data() + prefix * width, wanted.data()), geometry.head_dim);
     }
 }
+
+/// What is added to all keys alike changes no weight, so its gradient is zero: of a forward that was rounded as well, or
+/// training would follow the rounding.
+BOOST_AUTO_TEST_CASE(a_shift_of_all_keys_has_no_gradient)
+{
+    const auto backend = compute::make_backend("cpu", compute::Precision::bf16, 2);
+    auto& ops = backend->single();
+    const Index length = 150;
+    for (const AttentionGeometry& geometry : geometries) {
+        const Index width = geometry.query_width();
+        const Index key_width = geometry.key_width();
+        Buffer<float> q = normals(length * width, 1);
+        Buffer<float> k = normals(length * key_width, 2);
+        const Buffer<float> v = normals(length * key_width, 3);
+        const Buffer<float> dy = normals(length * width, 4);
+        for (float& value : k) {
+            value += 4.0F;
+        }
+        const auto queries = [&](auto& x) { return Sequences(x.data(), 1, length, width); };
+        const auto keys = [&](auto& x) { return Sequences(x.data(), 1, length, key_width); };
+        const SoftmaxAttention<float> attention(geometry, Rotary{});      // nothing is turned
+        Buffer<float> y(length * width), dq(length * width), dk(length * key_width), dv(length * key_width);
+        Buffer<float> statistics(geometry.heads * length);
+        attention.forward(ops, queries(q), keys(k), keys(v), queries(y), statistics.data());
+        attention.backward(ops, queries(q), keys(k), keys(v), statistics.data(), queries(dy), queries(dq), keys(dk),
+                           keys(dv));
+        double worst = 0.0;
+        for (Index c = 0; c < key_width; ++c) {
+            double sum = 0.0;
+            double size = 1.0;
+            for (Index t = 0; t < length; ++t) {
+                sum += static_cast<double>(dk[t * key_width + c]);
+                size += std::abs(static_cast<double>(dk[t * key_width + c]));
+            }
+            worst = std::max(worst, std::abs(sum) / size);
+        }
+        BOOST_TEST(worst <= 1e-5, geometry.head_dim << " wide, window " << geometry.window << ": " << worst);
+    }
+}
