@@ -58,7 +58,7 @@ cli::Tool describe(Settings& s)
         .completes("output").outside_history();
     tool.option(&s.markdown, "--markdown", "", "the table as Markdown").excludes("--json");
     tool.check([&s] {
-        adapters::check_files(s.files, s.model.empty() ? "-" : s.model.front());
+        adapters::check_files(s.files, s.model.empty() ? "-" : s.model.front(), s.against.value_or(""));
         const auto& [context, stride] = std::pair(s.evaluation.context, s.evaluation.stride);
         if (context && stride) {             // with the model's own context only the model can tell
             adapters::check_stride(*stride, *context);

@@ -25,14 +25,18 @@ TaskFile task_file(const std::string& argument)
 
 }  // namespace
 
-void check_files(const EvaluationFiles& files, const std::string& model)
+void check_files(const EvaluationFiles& files, const std::string& model, const std::string& against)
 {
     if (files.text.empty() && files.tokens.empty() && !files.wikitext && files.tasks.empty()) {
         throw_error(ErrorCode::bad_argument, "nothing to evaluate on; give --text FILE, --tokens FILE, --wikitext FILE "
                                              "or --task NAME=FILE");
     }
-    if (std::count(files.text.begin(), files.text.end(), "-") + (files.wikitext == "-" ? 1 : 0) +
-            (model == "-" ? 1 : 0) > 1) {
+    std::vector<std::string> inputs = files.text;
+    inputs.insert(inputs.end(), {files.tokens, files.wikitext.value_or(""), model, against});
+    for (const std::string& argument : files.tasks) {
+        inputs.push_back(task_file(argument).path);
+    }
+    if (std::count(inputs.begin(), inputs.end(), "-") > 1) {
         throw_error(ErrorCode::bad_argument, "'-' is given twice: standard input can be read once");
     }
     const std::vector<std::string> known = task_names();

@@ -21,8 +21,8 @@ struct EvaluationFiles {
 };
 
 /// Error{bad_argument}: nothing to evaluate on, a task that is no NAME=FILE, unknown, or given twice; standard input as
-/// more than one of a text, WikiText and `model`.
-void check_files(const EvaluationFiles& files, const std::string& model);
+/// more than one of these files, `model` and `against` (empty: none).
+void check_files(const EvaluationFiles& files, const std::string& model, const std::string& against);
 
 /// Read once for all models and precisions.
 struct EvaluationInput {
