@@ -48,7 +48,7 @@ struct Plain {
     using Element = T;
     const Panels<T, T>& panels = kernels<T>().panels;
 
-    static constexpr Index steps_at_once = rows_at_once;
+    static constexpr Index rows_of_step = 1;
     static Index steps(Index k) { return k; }
 
     /// Columns j0 .. j0 + cols of B^T as one panel [k, panel_cols], zeros behind the last column.
@@ -85,7 +85,7 @@ struct Paired {
     using Element = Pair;
     const Panels<float, Pair>& panels = *level().pairs;
 
-    static constexpr Index steps_at_once = rows_at_once / 2;
+    static constexpr Index rows_of_step = 2;
     static Index steps(Index k) { return (k + 1) / 2; }
 
     void pack_turned(Matrix<const float> b, Index k, Index j0, Index cols, Pair* to) const
@@ -130,7 +130,7 @@ void multiply_columns(ThreadPool& pool, const Form& form, Matrix<const T> a, Tra
     const auto& panels = form.panels;
     const Index width = panels.panel_cols;
     const Index steps = Form::steps(k);
-    constexpr Index steps_at_once = Form::steps_at_once;
+    constexpr Index steps_at_once = rows_at_once / Form::rows_of_step;
     const Index n_panels = ceil_div(c.cols, width);
     const Index work = c.rows * c.cols * std::max<Index>(k, 1);
 
@@ -255,7 +255,7 @@ void multiply(ThreadPool& pool, const Form& form, Matrix<const T> a, Transpose o
     Index chunk = k;
     if (over_rows) {
         const Index fitting = chunk_elements / (c.rows + std::min(range, c.cols));
-        chunk = std::max<Index>(1, fitting / depth) * depth * ceil_div(k, steps);
+        chunk = std::max<Index>(1, fitting / depth) * depth * Form::rows_of_step;
     }
     for (Index j = 0; j < c.cols; j += range) {
         const Index cols = std::min(range, c.cols - j);
