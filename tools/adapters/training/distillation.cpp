@@ -71,12 +71,17 @@ bool Distillation<T>::begin_epoch()
 }
 
 template <class T>
+std::optional<PlacedActivations<T>> Distillation<T>::read()
+{
+    return with_context(source_->name(), [&] { return batches_->next(); });
+}
+
+template <class T>
 std::optional<PlacedActivations<T>> Distillation<T>::next()
 {
-    const auto next_one = [&] { return with_context(source_->name(), [&] { return batches_->next(); }); };
-    auto batch = next_one();
+    auto batch = read();
     while (!batch && begin_epoch()) {
-        batch = next_one();
+        batch = read();
     }
     if (batch) {
         batch->at.epoch = epoch_;
@@ -88,7 +93,7 @@ template <class T>
 void Distillation<T>::keep(Index tokens)
 {
     for (Index have = 0; have < tokens;) {
-        auto batch = with_context(source_->name(), [&] { return batches_->next(); });
+        auto batch = read();
         if (!batch) {
             break;
         }

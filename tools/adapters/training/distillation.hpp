@@ -77,6 +77,8 @@ public:
     const std::vector<formats::Tensor>& others() const { return batches_->others(); }
 
 private:
+    /// The next batch of this reading; what is wrong with it names the input.
+    std::optional<PlacedActivations<T>> read();
     std::optional<PlacedActivations<T>> next();
     bool begin_epoch();
 
